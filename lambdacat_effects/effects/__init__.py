@@ -1,0 +1,97 @@
+"""What a plan may ask for: frozen values and their typed constructors."""
+
+from lambdacat_effects.effects.ambient import (
+    Ambient,
+    Await,
+    Blocking,
+    Count,
+    Log,
+    NewId,
+    Now,
+    Random,
+    Sleep,
+    awaiting,
+    blocking,
+    isolated,
+    log,
+)
+from lambdacat_effects.effects.concurrency import (
+    ALL,
+    FIRST_COMPLETED,
+    N_BEST,
+    QUORUM,
+    SETTLE,
+    Concurrent,
+    Policy,
+    for_each,
+    hedge,
+    n_best,
+    quorum,
+)
+from lambdacat_effects.effects.control import Call, Control, Span, Timeout, call, shielded, span, timeout
+from lambdacat_effects.effects.effect import Effect, Performs, Plan, effect
+from lambdacat_effects.effects.failure import Fail, attempt, catch, fail
+from lambdacat_effects.effects.memory import Forget, Memory, Recall, Remember, forget, recall, remember
+from lambdacat_effects.effects.needs import Need
+from lambdacat_effects.effects.parallelism import parallel
+from lambdacat_effects.effects.racing import race
+from lambdacat_effects.effects.settling import settle
+from lambdacat_effects.effects.tools import CallTool, Tool, Tools, tool
+
+__all__ = [
+    "ALL",
+    "FIRST_COMPLETED",
+    "N_BEST",
+    "QUORUM",
+    "SETTLE",
+    "Ambient",
+    "Await",
+    "Blocking",
+    "Call",
+    "CallTool",
+    "Concurrent",
+    "Control",
+    "Count",
+    "Effect",
+    "Fail",
+    "Forget",
+    "Log",
+    "Memory",
+    "Need",
+    "NewId",
+    "Now",
+    "Performs",
+    "Plan",
+    "Policy",
+    "Random",
+    "Recall",
+    "Remember",
+    "Sleep",
+    "Span",
+    "Timeout",
+    "Tool",
+    "Tools",
+    "attempt",
+    "awaiting",
+    "blocking",
+    "call",
+    "catch",
+    "effect",
+    "fail",
+    "for_each",
+    "forget",
+    "hedge",
+    "isolated",
+    "log",
+    "n_best",
+    "parallel",
+    "quorum",
+    "race",
+    "recall",
+    "remember",
+    "settle",
+    "shielded",
+    "span",
+    "timeout",
+    "tool",
+]

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
 from types import GeneratorType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar, cast, dataclass_transform
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypeVar,
+    cast,
+    dataclass_transform,
+)
 
 import attrs
 
@@ -17,7 +28,7 @@ from lambdacat_effects.errors import NotAPlan
 if TYPE_CHECKING:
     from lambdacat_effects.runtime.handler import Handler
 
-__all__ = ["Effect", "Performs", "Plan", "as_plan", "effect", "where"]
+__all__ = ["Effect", "Performs", "Plan", "as_plan", "effect", "performable", "plan_name", "where"]
 
 A = TypeVar("A")
 C = TypeVar("C", bound=type)
@@ -106,13 +117,25 @@ def where(plan: object) -> str:
     return f"{getattr(plan, '__qualname__', '?')} ({code.co_filename}:{code.co_firstlineno})"
 
 
+def performable(thing: object) -> Any:
+    """`thing` itself, a plan or an effect. Raises `NotAPlan`, naming what was given and what to give instead."""
+    if type(thing) is GeneratorType or isinstance(thing, Effect):
+        return cast(Any, thing)
+    raise NotAPlan(_explain(thing))
+
+
 def as_plan(thing: object) -> Generator[Any, Any, Any]:
-    """The generator that performs `thing`. Raises `NotAPlan`, naming what was given and what to give instead."""
+    """The generator that performs `thing`. Raises `NotAPlan`."""
     if type(thing) is GeneratorType:
         return cast("Generator[Any, Any, Any]", thing)
+    return iter(performable(thing))
+
+
+def plan_name(thing: object) -> str:
+    """How reports call a plan or an effect."""
     if isinstance(thing, Effect):
-        return iter(cast("Effect[Any]", thing))
-    raise NotAPlan(_explain(thing))
+        return repr(cast(object, thing))
+    return str(getattr(thing, "__name__", thing))
 
 
 def _explain(thing: object) -> str:
@@ -121,13 +144,19 @@ def _explain(thing: object) -> str:
         return f"the class {name} is not a plan: give an instance, {name}(...)"
     if hasattr(thing, "cr_code"):
         cast(Any, thing).close()
-        return f"the coroutine {name} is not a plan: make {name} a @tool, or perform it with Await({name}, ...)"
+        return (
+            f"the coroutine {name} is not a plan: make {name} a @tool, or perform it with Await({name}, ...)"
+        )
     if hasattr(thing, "ag_code"):
-        return f"the async generator {name} is not a plan: plans are plain generators (`def`, not `async def`)"
+        return (
+            f"the async generator {name} is not a plan: plans are plain generators (`def`, not `async def`)"
+        )
     if hasattr(thing, "fn") and callable(thing):
         return f"the tool {name} is not a plan: call it, {getattr(thing, 'name', name)}(...)"
     if callable(thing):
-        return f"the function {name} is not a plan: call it, {name}(...), and have it `yield from` its effects"
+        return (
+            f"the function {name} is not a plan: call it, {name}(...), and have it `yield from` its effects"
+        )
     return (
         f"{thing!r} is not a plan: expected a generator that yields effects, or an effect, not {name}. "
         "A function without any `yield` returns its value at once and is no plan."

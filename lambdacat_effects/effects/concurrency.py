@@ -1,0 +1,181 @@
+"""Plans performed at the same time, the policies that end them, and the combinators over plans of one type.
+
+No task outlives the plan that started it: losers are cancelled *and awaited* before the answer arrives.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar, cast
+
+from lambdacat_effects.effects.ambient import Sleep
+from lambdacat_effects.effects.control import Control, check_seconds, perform
+from lambdacat_effects.effects.effect import Effect, Performs, Plan, performable, effect
+from lambdacat_effects.errors import InvalidArgument
+
+__all__ = [
+    "ALL",
+    "FIRST_COMPLETED",
+    "N_BEST",
+    "QUORUM",
+    "SETTLE",
+    "Concurrent",
+    "Each",
+    "Policy",
+    "concurrent",
+    "for_each",
+    "hedge",
+    "n_best",
+    "quorum",
+]
+
+A = TypeVar("A")
+T = TypeVar("T")
+E = TypeVar("E", bound=Effect[Any])
+
+
+class Policy(enum.Enum):
+    """When concurrent branches have done enough, and what their answers amount to."""
+
+    ALL = "all"
+    """Every branch must succeed. The first failure cancels its siblings."""
+    FIRST_COMPLETED = "first_completed"
+    """The first branch to succeed answers; the rest are cancelled."""
+    N_BEST = "n_best"
+    """All run to their end or the deadline; the n with the highest scores answer."""
+    QUORUM = "quorum"
+    """n branches must succeed; the rest are cancelled, also once n can no longer be reached."""
+    SETTLE = "settle"
+    """All run to their end, whatever it is."""
+
+
+ALL = Policy.ALL
+FIRST_COMPLETED = Policy.FIRST_COMPLETED
+N_BEST = Policy.N_BEST
+QUORUM = Policy.QUORUM
+SETTLE = Policy.SETTLE
+
+
+class Each(Generic[T]):
+    """Branches made when they start, one for each item: what `for_each` performs."""
+
+    __slots__ = ("items", "make")
+
+    def __init__(self, items: Sequence[T], make: Callable[[T], Performs[Any, Any]]) -> None:
+        self.items = items
+        self.make = make
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Performs[Any, Any]:
+        return performable(self.make(self.items[index]))
+
+
+@effect
+class Concurrent(Control[A]):
+    """Perform `branches` at the same time, under a policy."""
+
+    branches: Sequence[Performs[Any, Any]]
+    policy: Policy
+    n: int | None = None
+    score: Callable[[Any], Any] | None = None
+    timeout: float | None = None
+    partial: bool = False
+    limit: int | None = None
+
+
+def n_best(
+    *plans: Performs[E, A], n: int, score: Callable[[A], Any], timeout: float | None = None
+) -> Plan[E, list[A]]:
+    """Perform all plans to their end or the deadline and answer the `n` best answers, best first.
+
+    `score` maps an answer to anything ordered, higher is better; equal scores keep declared order. Failed and
+    unfinished plans do not take part, so the list may be shorter than `n`. When every plan that ended failed,
+    an `ExceptionGroup` is raised; when none has ended by the deadline (`timeout`, seconds), the list is empty.
+
+    Raises `InvalidArgument` when `n` is not between 1 and the number of plans.
+    """
+    _check_n("n_best", n, len(plans))
+    if not callable(cast(object, score)):
+        raise InvalidArgument(f"n_best needs score=, a function from an answer to a number; got {score!r}")
+    return concurrent(plans, N_BEST, n=n, score=score, timeout=timeout)
+
+
+def quorum(*plans: Performs[E, A], n: int, timeout: float | None = None) -> Plan[E, list[A]]:
+    """Answer as soon as `n` plans have succeeded, with their `n` answers in declared order; cancel the rest.
+
+    Once `n` successes cannot be reached any more the rest are cancelled, too, and an `ExceptionGroup` of the
+    failures is raised. When the deadline (`timeout`, seconds) passes first, `PlanTimeout` is raised.
+    """
+    _check_n("quorum", n, len(plans))
+    return concurrent(plans, QUORUM, n=n, timeout=timeout)
+
+
+def for_each(
+    items: Sequence[T],
+    make: Callable[[T], Performs[E, A]],
+    *,
+    limit: int | None = None,
+    timeout: float | None = None,
+) -> Plan[E, list[A]]:
+    """Perform `make(item)` for every item, at most `limit` at once, and answer the list of answers in order.
+
+    A plan is made when its turn comes. The first failure cancels the others and raises an `ExceptionGroup`.
+    """
+    if limit is not None and (not isinstance(cast(object, limit), int) or limit < 1):
+        raise InvalidArgument(f"for_each needs a limit of at least 1 (or None, for no limit); got {limit!r}")
+    if not callable(cast(object, make)):
+        raise InvalidArgument(f"for_each needs a function that makes a plan for an item; got {make!r}")
+    check_seconds("timeout", timeout)
+    return _answer_list(Concurrent(Each(tuple(items), make), ALL, timeout=timeout, limit=limit))
+
+
+def hedge(make: Callable[[], Performs[E, A]], *, after: float, copies: int = 2) -> Plan[E | Sleep, A]:
+    """Perform `make()`, and again after `after` seconds, then 2 x `after`, ...; the first success answers.
+
+    `copies` is the number of plans at most, the first included. When all fail, an `ExceptionGroup` is raised.
+    For idempotent requests with a long tail of latency (Dean and Barroso, "The Tail at Scale", 2013).
+    """
+    if not callable(cast(object, make)):
+        raise InvalidArgument(
+            f"hedge starts a plan more than once, so it needs a function that makes it; got {make!r}"
+        )
+    if not isinstance(cast(object, copies), int) or copies < 1:
+        raise InvalidArgument(f"hedge needs at least 1 copy; got {copies!r}")
+    check_seconds("after", after)
+    return concurrent(tuple(_delayed(k * after, make) for k in range(copies)), FIRST_COMPLETED)
+
+
+def _delayed(seconds: float, make: Callable[[], Performs[E, A]]) -> Plan[E | Sleep, A]:
+    if seconds:
+        yield from Sleep(seconds)
+    return (yield from performable(make()))
+
+
+def _answer_list(concurrent: Concurrent[tuple[A, ...]]) -> Plan[Any, list[A]]:
+    return list((yield from concurrent))
+
+
+def _check_n(name: str, n: object, branches: int) -> None:
+    if not isinstance(n, int) or not 1 <= n <= branches:
+        raise InvalidArgument(f"{name} needs n between 1 and the number of plans, {branches}; got n={n!r}")
+
+
+def concurrent(
+    plans: Sequence[Performs[Any, Any]],
+    policy: Policy,
+    *,
+    n: int | None = None,
+    score: Callable[[Any], Any] | None = None,
+    timeout: float | None = None,
+    partial: bool = False,
+    empty: bool = False,
+) -> Plan[Any, Any]:
+    """The plan that performs `plans` under a policy; arguments are checked here, before anything runs."""
+    if not plans and not empty:
+        raise InvalidArgument(f"{policy.value} of no plans has no answer: give at least one")
+    check_seconds("timeout", timeout)
+    branches = tuple([performable(plan) for plan in plans])
+    return perform(Concurrent(branches, policy, n, score, timeout, partial))

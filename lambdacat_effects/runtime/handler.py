@@ -1,0 +1,232 @@
+"""Handlers: what effects mean. They compose, wrap one another, own resources, and run plans."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, Generic, Never, Self, TypeAlias, TypeVar, cast, overload
+
+from lambdacat_effects.effects.ambient import Ambient
+from lambdacat_effects.effects.control import Handled, perform
+from lambdacat_effects.effects.effect import Effect, Performs, Plan, as_plan, performable, plan_name
+from lambdacat_effects.effects.failure import Fail
+from lambdacat_effects.effects.needs import Need
+from lambdacat_effects.errors import InvalidArgument, WrongHandlerKind
+from lambdacat_effects.runtime.events import Listener, Root
+from lambdacat_effects.runtime.interpreter import drive
+from lambdacat_effects.runtime.live import LIVE, LIVE_OBSERVED, live_run, raise_failure
+from lambdacat_effects.runtime.pure import PURE, PURE_OBSERVED, finish, pure_run
+from lambdacat_effects.runtime.resource import Resource, opened
+from lambdacat_effects.runtime.run import Run
+from lambdacat_effects.runtime.scopes import Opening
+from lambdacat_effects.runtime.table import ASYNC, GENERATOR, PLAIN, Chain, Key, Step, Table
+from lambdacat_effects.runtime.tracebacks import trimmed
+
+__all__ = ["Handler", "Interposer", "ambient", "raising", "step_of", "supply"]
+
+A = TypeVar("A")
+B = TypeVar("B")
+E2 = TypeVar("E2", bound=Effect[Any])
+E_con = TypeVar("E_con", bound=Effect[Any], contravariant=True)
+
+Interposer: TypeAlias = Callable[[Any], Generator[Any, Any, Any]]
+"""A generator function from an effect to a plan that answers it. Inside, `yield from effect` asks the next one."""
+
+
+def step_of(fn: Callable[..., Any]) -> Step:
+    """A handler function with its kind. Raises `WrongHandlerKind` for what is none of the three."""
+    if not callable(cast(object, fn)):
+        raise WrongHandlerKind(
+            f"a handler is a plain, async or generator function of the effect; got {fn!r}. "
+            "To answer with a constant, write `lambda effect: ...`"
+        )
+    call = fn if inspect.isroutine(fn) or isinstance(fn, type) else getattr(fn, "__call__", fn)  # noqa: B004
+    if inspect.isasyncgenfunction(fn) or inspect.isasyncgenfunction(call):
+        raise WrongHandlerKind(
+            f"the handler {_name(fn)} is an async generator function, which answers many times; "
+            "an effect has one answer: use `async def` with `return`, or a generator function"
+        )
+    if inspect.iscoroutinefunction(fn) or inspect.iscoroutinefunction(call):
+        return Step(ASYNC, fn)
+    if inspect.isgeneratorfunction(fn) or inspect.isgeneratorfunction(call):
+        return Step(GENERATOR, fn)
+    return Step(PLAIN, fn)
+
+
+class Handler(Generic[E_con]):
+    """A meaning for the effects in `E_con`. Contravariant: a handler of more effects fits wherever fewer are needed.
+
+    Make one with `SomeEffect.by(function)`, or take one (`call_tools`, `in_memory`, ...); compose with `|`; run
+    plans with `run` and `run_pure`. Handlers are immutable and can be shared.
+    """
+
+    __slots__ = ("_tables", "bindings", "resources")
+
+    def __init__(self, bindings: Mapping[Key, Chain], resources: Sequence[Resource[Any]] = ()) -> None:
+        self.bindings = bindings
+        self.resources = tuple(resources)
+        self._tables: dict[int, Table] = {}
+
+    @staticmethod
+    def of(
+        functions: Mapping[Key, Callable[..., Any]], resources: Sequence[Resource[Any]] = ()
+    ) -> Handler[Any]:
+        """A handler from a table: effect classes, or (class, value of `dispatch_on`), to handler functions."""
+        return Handler({key: (step_of(fn),) for key, fn in functions.items()}, resources)
+
+    def __or__(self, other: Handler[E2]) -> Handler[E_con | E2]:
+        """Both; what both name is answered by the right one."""
+        if not isinstance(cast(object, other), Handler):
+            return NotImplemented
+        merged = (*self.resources, *(r for r in other.resources if r not in self.resources))
+        return cast("Handler[E_con | E2]", Handler({**self.bindings, **other.bindings}, merged))
+
+    def behind(self, *interposers: Interposer) -> Self:
+        """This handler behind interposers: each effect meets the first, then the next, then the handler.
+
+        An interposer is a generator function from the effect to a plan that answers it. `yield from effect` inside
+        asks the next one in line, as often as it likes; its other effects go to the handlers of the run.
+
+        >>> from lambdacat_effects import Effect, effect
+        >>> @effect
+        ... class Ask(Effect[str]):
+        ...     question: str
+        >>> def politely(ask):
+        ...     answer = yield from ask
+        ...     return answer + ", please"
+        >>> Ask.by(lambda ask: "Tea").behind(politely).run_pure(Ask("Tea or coffee?"))
+        'Tea, please'
+        """
+        steps = [step_of(interposer) for interposer in interposers]
+        for step in steps:
+            if step.kind != GENERATOR:
+                raise WrongHandlerKind(
+                    f"the interposer {_name(step.fn)} is not a generator function: write `def {_name(step.fn)}(effect): "
+                    "answer = yield from effect; return answer`, so that it can wait and fail as plans do"
+                )
+        chains = {key: (*steps, *chain) for key, chain in self.bindings.items()}
+        return cast(Self, Handler(chains, self.resources))
+
+    def using(self, *resources: Resource[Any]) -> Self:
+        """This handler, owning `resources`: open while it is in use."""
+        merged = (*self.resources, *(r for r in resources if r not in self.resources))
+        return cast(Self, Handler(self.bindings, merged))
+
+    @overload
+    def handle(self, plan: Performs[E_con, A]) -> Plan[Never, A]: ...
+    @overload
+    def handle(self, plan: Performs[E_con | E2, A]) -> Plan[E2, A]: ...
+    def handle(self, plan: Performs[Any, A]) -> Plan[Any, A]:
+        """The plan with these effects answered: they are gone from its row. The rest goes to the handlers around."""
+        handled = perform(Handled(self, performable(plan)))
+        return perform(Opening(self.resources, handled)) if self.resources else handled
+
+    async def run(
+        self, plan: Performs[E_con | Ambient, A], *, name: str | None = None, listen: Listener | None = None
+    ) -> A:
+        """Perform `plan` on Trio and answer its answer, or raise what it raises.
+
+        Resources that are not open are opened for it and closed after it. `listen` is called with every event; `name`
+        is the first element of every path, the plan's own name unless given.
+
+        Raises `UnhandledEffect` at the effect that nobody answers.
+        """
+        root = LIVE if listen is None else LIVE_OBSERVED
+        try:
+            async with opened(self.resources):
+                return cast(A, await self._perform(performable(plan), root, live_run(listen), name))
+        except BaseException as exc:
+            raise trimmed(exc)  # noqa: B904  (the same exception)
+
+    def run_pure(
+        self, plan: Performs[E_con | Ambient, A], *, name: str | None = None, listen: Listener | None = None
+    ) -> A:
+        """Perform `plan` without an event loop: branches in declared order, virtual time, seeded chance.
+
+        Raises `NotPure`, naming the handler, where something would have to wait.
+        """
+        root = PURE if listen is None else PURE_OBSERVED
+        run = pure_run(listen)
+
+        async def running() -> Any:
+            async with opened(self.resources):
+                return await self._perform(performable(plan), root, run, name)
+
+        try:
+            return cast(A, finish(running(), "a resource of the handlers"))
+        except BaseException as exc:
+            raise trimmed(exc)  # noqa: B904  (the same exception)
+
+    async def _perform(self, plan: Any, root: Table, run: Run, name: str | None) -> Any:
+        name = name or plan_name(plan)
+        if run.listen is None:
+            return await drive(as_plan(plan), self.over(root), (name,), run)
+        what = Root(name)
+        run.started((name,), what)
+        try:
+            answer = await drive(as_plan(plan), self.over(root), (name,), run)
+        except BaseException as exc:
+            run.ended((name,), what, None, exc)
+            raise
+        run.ended((name,), what, answer, None)
+        return answer
+
+    def over(self, outer: Table) -> Table:
+        """The table of this handler within another; of the four roots it is kept."""
+        if outer.outer is not None:
+            return outer.over(self.bindings)
+        table = self._tables.get(id(outer))
+        if table is None:
+            table = self._tables[id(outer)] = outer.over(self.bindings)
+        return table
+
+    async def __aenter__(self) -> Self:
+        """Open the resources, for several runs."""
+        for done, resource in enumerate(self.resources):
+            try:
+                await resource.__aenter__()
+            except BaseException:
+                for earlier in reversed(self.resources[:done]):
+                    await earlier.__aexit__(None, None, None)
+                raise
+        return self
+
+    async def __aexit__(self, *exc_info: Any) -> None:
+        """Close them, last opened first."""
+        error: BaseException | None = None
+        for resource in reversed(self.resources):
+            try:
+                await resource.__aexit__(None, None, None)
+            except BaseException as exc:
+                error = exc
+        if error is not None:
+            raise error
+
+    def __repr__(self) -> str:
+        names = sorted({_key_name(key) for key in self.bindings})
+        return f"<handler of {', '.join(names) or 'nothing'}>"
+
+
+def _name(fn: object) -> str:
+    return getattr(fn, "__qualname__", None) or repr(fn)
+
+
+def _key_name(key: Key) -> str:
+    if type(key) is tuple:
+        value = cast("tuple[Any, Any]", key)[1]
+        return str(getattr(value, "name", None) or _name(value))
+    return _name(key)
+
+
+def supply(key: type[B], value: B) -> Handler[Need[B]]:
+    """A handler that provides `value` to plans that `Need(key)`. Each type has one of its own."""
+    if not isinstance(cast(object, key), type):
+        raise InvalidArgument(f"supply takes a class and a value of it; got {key!r}")
+    return cast("Handler[Need[B]]", Handler.of({(Need, key): lambda _need: value}))
+
+
+ambient: Handler[Never] = Handler({})
+"""The handler of nothing beyond what every runner answers: the identity of `|`."""
+
+raising: Handler[Fail[Exception]] = Handler.of({Fail: raise_failure})
+"""A handler that lets errors a plan did not catch be raised from the run."""

@@ -1,0 +1,225 @@
+"""The interpreter: drives a plan, handing each effect to its handler and the answer back.
+
+It keeps a stack of its own for `call`, `handle`, `span` and handlers that are plans themselves, so that they cost the
+same at any depth. Whatever a handler raises, cancellation included, is thrown into the plan where it asked. It knows
+nothing of Trio: what waits, it awaits, and control effects are functions found in the table like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from types import CoroutineType, GeneratorType
+from typing import Any, Never, cast
+
+from lambdacat_effects.effects.effect import Effect, as_plan, where
+from lambdacat_effects.errors import (
+    NotAnEffect,
+    PlanIgnoredClose,
+    PlanReused,
+    UnhandledEffect,
+    WrongHandlerKind,
+)
+from lambdacat_effects.runtime.events import Path
+from lambdacat_effects.runtime.run import Run, Scope
+from lambdacat_effects.runtime.table import (
+    ASYNC,
+    CALL,
+    CONTROL,
+    GENERATOR,
+    HANDLED,
+    KEYED,
+    LOCATED,
+    NOT_AN_EFFECT,
+    OBSERVED,
+    PLAIN,
+    SPAN,
+    UNHANDLED,
+    Table,
+)
+from lambdacat_effects.runtime.tracebacks import trimmed
+
+__all__ = ["drive"]
+
+_UNANSWERED = frozenset([CoroutineType, GeneratorType])
+_DELEGATES = frozenset([GENERATOR, CALL, HANDLED, SPAN])
+
+# A plan that waits for the one above it: generator, table, path, effects so far (None: the same counter goes on
+# above it), and what to do at the end.
+_Frame = tuple[Any, Table, Path, "int | None", "Callable[[Any, BaseException | None], None] | None"]
+
+
+async def drive(plan: Generator[Any, Any, Any], table: Table, path: Path, run: Run) -> Any:
+    """Perform `plan` to its end and answer its answer, or raise what it raises."""
+    _check_unstarted(plan)
+    stack: list[_Frame] = []
+    send = plan.send
+    answer: Any = None
+    error: BaseException | None = None
+    n = 0
+    credit = stride = run.stride()
+    try:
+        while True:
+            try:
+                effect = send(answer) if error is None else plan.throw(error)
+            except StopIteration as stop:
+                answer, error = stop.value, None
+            except BaseException as exc:
+                answer, error = None, trimmed(exc, error.__traceback__ if error is exc else None)
+            else:
+                error = None
+                n += 1
+                credit -= 1
+                key = type(effect)
+                try:
+                    if not credit:
+                        if run.due(stride):
+                            await run.checkpoint()
+                        credit = stride = run.stride()
+                    kind, fn, after = table[key]
+                    if kind == KEYED:
+                        key = (key, getattr(effect, effect.dispatch_on))
+                        kind, fn, after = table[key]
+                    if kind == PLAIN:
+                        answer = fn(effect)
+                        if type(answer) in _UNANSWERED:
+                            _refuse(fn, effect, answer)
+                    elif kind == ASYNC:
+                        answer = await fn(effect)
+                    else:
+                        leave = None
+                        if kind == OBSERVED:
+                            kind, fn, after = fn
+                            if kind in _DELEGATES:
+                                leave = _observe(run, (*path, n), effect)
+                            else:
+                                answer = await _observed(
+                                    kind, fn, effect, plan, Scope(table, (*path, n), run)
+                                )
+                                continue
+                        if kind not in _DELEGATES:
+                            answer = await _perform(kind, fn, effect, plan, Scope(table, (*path, n), run))
+                            continue
+                        inner = fn(effect) if kind == GENERATOR else as_plan(effect.plan)
+                        _check_unstarted(inner)
+                        if kind == GENERATOR:
+                            stack.append((plan, table, path, n, leave))
+                            table, path, n = table.inside(key, after), (*path, n), 0
+                        else:
+                            stack.append((plan, table, path, None, leave))
+                            if kind == HANDLED:
+                                table = effect.handler.over(table)
+                        plan, send, answer = inner, inner.send, None
+                except GeneratorExit:
+                    raise  # this coroutine is being closed, so nothing can be answered any more
+                except BaseException as exc:
+                    answer, error = None, trimmed(exc)
+                continue
+            # The plan has ended, well or not: its answer or error goes to the plan below.
+            if not stack:
+                if error is None:
+                    return answer
+                raise error
+            plan, table, path, kept, leave = stack.pop()
+            send = plan.send
+            if kept is not None:
+                n = kept
+            if leave is not None:
+                leave(answer, error)
+    finally:
+        error = None  # it holds this frame by its traceback
+        _close(plan, stack)
+
+
+async def _perform(kind: int, fn: Any, effect: Any, plan: Any, scope: Scope) -> Any:
+    """Answer an effect of a less frequent kind."""
+    if kind == PLAIN:
+        answer = fn(effect)
+        if type(answer) in _UNANSWERED:
+            _refuse(fn, effect, answer)
+        return answer
+    if kind == ASYNC:
+        return await fn(effect)
+    if kind == LOCATED:
+        return fn(effect, scope)
+    if kind == CONTROL:
+        return await fn(effect, scope)
+    raise _no_handler(kind, effect, plan)
+
+
+async def _observed(kind: int, fn: Any, effect: Any, plan: Any, scope: Scope) -> Any:
+    leave = _observe(scope.run, scope.path, effect)
+    try:
+        answer = await _perform(kind, fn, effect, plan, scope)
+    except BaseException as exc:
+        leave(None, exc)
+        raise
+    leave(answer, None)
+    return answer
+
+
+def _observe(run: Run, path: Path, effect: object) -> Callable[[Any, BaseException | None], None]:
+    run.started(path, effect)
+    return lambda answer, error: run.ended(path, effect, answer, error)
+
+
+def _check_unstarted(plan: Any) -> None:
+    if type(plan) is not GeneratorType:
+        raise WrongHandlerKind(f"expected a plan to perform; got {plan!r}")
+    if plan.gi_suspended or plan.gi_running or plan.gi_frame is None:
+        raise PlanReused(
+            f"the plan {where(plan)} was performed before: a plan is a generator and runs once. "
+            "Call its function again for each run; `hedge` and `for_each` take the function itself."
+        )
+
+
+def _close(plan: Any, stack: list[_Frame]) -> None:
+    """Close what is left of an abandoned plan, innermost first."""
+    _close_one(plan)
+    while stack:
+        _close_one(stack.pop()[0])
+
+
+def _close_one(plan: Any) -> None:
+    try:
+        plan.close()
+    except RuntimeError as exc:
+        if "ignored GeneratorExit" not in str(exc):
+            raise
+        raise PlanIgnoredClose(
+            f"the plan {where(plan)} yielded an effect while it was being closed: "
+            "let GeneratorExit pass, and perform effects for clean-up under `shielded(...)`"
+        ) from None
+
+
+def _refuse(fn: Any, effect: Any, answer: Any) -> Never:
+    answer.close()
+    name = getattr(fn, "__qualname__", repr(fn))
+    if type(answer) is CoroutineType:
+        what, do = (
+            "a coroutine",
+            f"make it `async def`, or have it return the answer: `async def {name}(...)`",
+        )
+    else:
+        what, do = (
+            "a generator",
+            f"make it a generator function: `return (yield from ...)` inside `def {name}`",
+        )
+    raise WrongHandlerKind(
+        f"the plain handler {name} answered {effect!r} with {what}, not with an answer; {do}"
+    )
+
+
+def _no_handler(kind: int, effect: Any, plan: Any) -> Exception:
+    if kind == NOT_AN_EFFECT:
+        return NotAnEffect(
+            f"the plan {where(plan)} yielded {effect!r}, a {type(effect).__qualname__}, which is no effect: "
+            "plans `yield from` effects and other plans"
+        )
+    assert kind == UNHANDLED
+    name = type(cast("Effect[Any]", effect)).__qualname__
+    return UnhandledEffect(
+        f"no handler answers {effect!r}, performed by {where(plan)}: "
+        f"compose one in, such as `handlers | {name}.by(...)`"
+        + (" or `| call_tools(...)`" if name == "CallTool" else "")
+        + (" or `| in_memory()`" if name in ("Remember", "Recall", "Forget") else "")
+    )

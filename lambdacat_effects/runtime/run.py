@@ -1,0 +1,108 @@
+"""What all parts of one run share: its clock, who listens, and how long since other tasks had their turn."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import NamedTuple, Protocol
+
+from lambdacat_effects.runtime.events import Answered, Cancelled, Failed, Listener, Path, Started
+from lambdacat_effects.runtime.table import Table
+
+__all__ = ["Clock", "Run", "Scope"]
+
+_MOST_SECONDS = 0.001
+_MOST_EFFECTS = 1000
+_STRIDE = 16
+
+
+class Clock(Protocol):
+    """The time of a run: virtual or real."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment, never going backwards."""
+        ...
+
+    def now(self) -> float:
+        """Seconds since the Unix epoch."""
+        ...
+
+
+class Run:
+    """One run of a plan."""
+
+    __slots__ = ("_checkpoint", "_effects", "_looked", "_pace", "_since", "cancelled", "clock", "listen")
+
+    def __init__(
+        self,
+        clock: Clock,
+        listen: Listener | None,
+        checkpoint: Callable[[], Awaitable[None]] | None,
+        cancelled: type[BaseException],
+    ) -> None:
+        self.clock = clock
+        self.listen = listen
+        self.cancelled = cancelled
+        """What cancellation looks like."""
+        self._checkpoint = checkpoint
+        self._since = self._looked = perf_counter()
+        self._effects = 0
+        self._pace = 0.0
+
+    # A checkpoint costs as much as ten effects or more, so there is none for each effect; but a plan of synchronous
+    # effects must not starve its neighbours, nor escape its own cancellation. So there is one after 1,000 effects or
+    # 1 ms. Reading the clock costs too, and is done as often as the pace of the last effects asks for.
+
+    def stride(self) -> int:
+        """After how many effects to ask `due` again."""
+        if not self._pace:
+            return 1
+        return max(1, min(_STRIDE, int((self._since + _MOST_SECONDS - self._looked) / self._pace)))
+
+    def due(self, effects: int) -> bool:
+        """Whether a checkpoint is due, when `effects` were performed since the last question."""
+        if self._checkpoint is None:
+            self._pace = 1e-9
+            return False
+        now = perf_counter()
+        self._effects += effects
+        self._pace = (now - self._looked) / effects
+        self._looked = now
+        return self._effects >= _MOST_EFFECTS or now - self._since >= _MOST_SECONDS
+
+    async def checkpoint(self) -> None:
+        """Let other tasks run, and be cancelled if so asked."""
+        if self._checkpoint is not None:
+            await self._checkpoint()
+        self._effects = 0
+        self._since = self._looked = perf_counter()
+
+    def started(self, path: Path, what: object) -> None:
+        """Tell that `what` begins."""
+        if self.listen is not None:
+            self.listen(Started(path, what, self.clock.monotonic()))
+
+    def ended(self, path: Path, what: object, answer: object, error: BaseException | None) -> None:
+        """Tell how `what` ended."""
+        if self.listen is None:
+            return
+        at = self.clock.monotonic()
+        if error is None:
+            self.listen(Answered(path, what, at, answer))
+        elif self._is_cancellation(error):
+            self.listen(Cancelled(path, what, at))
+        else:
+            self.listen(Failed(path, what, at, error))
+
+    def _is_cancellation(self, error: BaseException) -> bool:
+        if isinstance(error, BaseExceptionGroup):
+            return all(self._is_cancellation(e) for e in error.exceptions)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType, reportUnknownArgumentType]
+        return isinstance(error, (self.cancelled, GeneratorExit))
+
+
+class Scope(NamedTuple):
+    """Where a control effect is performed."""
+
+    table: Table
+    path: Path
+    run: Run

@@ -1,0 +1,163 @@
+"""Which handler function answers which effect: scopes of bindings, resolved once and then looked up.
+
+A scope is what one `run` or `handle` installs. Within a scope the most specific class wins; between scopes the
+nearest wins. While a handler function performs effects of its own, they meet the scope it was found in, except that
+*its* effect means the next handler outward: the interposer behind it, the handler behind that, then the outer scope.
+So a handler can forward what it handles, and no chain of handlers can call itself for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from lambdacat_effects.effects.effect import Effect
+
+__all__ = [
+    "ASYNC",
+    "CALL",
+    "CONTROL",
+    "GENERATOR",
+    "HANDLED",
+    "KEYED",
+    "LOCATED",
+    "NOT_AN_EFFECT",
+    "OBSERVED",
+    "PLAIN",
+    "SPAN",
+    "UNHANDLED",
+    "Chain",
+    "Entry",
+    "Key",
+    "Step",
+    "Table",
+]
+
+Key: TypeAlias = Any
+"""An effect class, or (effect class, value of its `dispatch_on` field)."""
+
+# Kinds are small integers compared in the interpreter's loop, in the order of how often they occur.
+PLAIN = 0
+"""A plain function: answers at once."""
+ASYNC = 1
+"""An async function: waits."""
+GENERATOR = 2
+"""A generator function: a plan whose effects are forwarded outward."""
+KEYED = 3
+"""Look again with the value of the effect's `dispatch_on` field."""
+CALL = 4
+"""Perform the effect's plan on the interpreter's stack."""
+LOCATED = 5
+"""A plain function that is told the effect's path and the run."""
+CONTROL = 6
+"""An async function of the runtime that is told the effect's scope."""
+HANDLED = 7
+"""Perform the effect's plan with another table."""
+SPAN = 8
+"""Perform the effect's plan; its begin and end are events."""
+OBSERVED = 9
+"""Somebody listens: perform the entry in place of the function, and tell."""
+UNHANDLED = 10
+NOT_AN_EFFECT = 11
+
+
+class Step(NamedTuple):
+    """One handler function and its kind."""
+
+    kind: int
+    fn: Callable[..., Any]
+
+
+Chain: TypeAlias = tuple[Step, ...]
+"""What an effect meets in one scope: interposers, then the handler itself."""
+
+
+class Entry(NamedTuple):
+    """What an effect meets first, and what the same effect meets when performed inside that."""
+
+    kind: int
+    fn: Any
+    after: Any  # Entry | None: a recursive NamedTuple is beyond mypy
+
+
+_MOST_CACHED = 4096
+
+
+class Table(dict[Key, Entry]):
+    """The bindings of one scope over those of the scopes around it. Reading it resolves and remembers."""
+
+    __slots__ = ("_inside", "bindings", "observed", "outer", "waiting")
+
+    def __init__(
+        self,
+        bindings: Mapping[Key, Chain],
+        outer: Table | None,
+        *,
+        observed: bool,
+        waiting: Callable[[Callable[..., Any]], Callable[..., Any]] | None,
+    ) -> None:
+        super().__init__()
+        self.bindings = bindings
+        self.outer = outer
+        self.observed = observed
+        self.waiting = waiting
+        """What to put in place of an async function where nothing can wait: raises `NotPure`."""
+        self._inside: dict[Key, Table] = {}
+
+    def over(self, bindings: Mapping[Key, Chain]) -> Table:
+        """A scope within this one."""
+        return Table(bindings, self, observed=self.observed, waiting=self.waiting)
+
+    def inside(self, key: Key, after: Entry) -> Table:
+        """The scope in which the handler of `key` performs its own effects."""
+        table = self._inside.get(key)
+        if table is None:
+            table = self._inside[key] = self.over({})
+            table[key] = after
+        return table
+
+    def __missing__(self, key: Key) -> Entry:
+        if len(self) >= _MOST_CACHED:  # keys hold tools and types, which a long run may make without end
+            self.clear()
+            self._inside.clear()
+        entry = self[key] = self._resolve(key)
+        return entry
+
+    def _resolve(self, key: Key) -> Entry:
+        cls, chosen = key if type(key) is tuple else (key, None)
+        if chosen is None and issubclass(cls, Effect) and cls.dispatch_on is not None:
+            return Entry(KEYED, None, None)
+        chain = self._find(cls, key, chosen)
+        if chain is not None:
+            after = self._outward(cls, key)
+            for step in reversed(chain):
+                after = self._entry(step, after)
+            return after
+        return self._outward(cls, key)
+
+    def _find(self, cls: type, key: Key, chosen: object) -> Chain | None:
+        if key is not cls:
+            for base in cls.__mro__:
+                chain = self.bindings.get((base, chosen))
+                if chain is not None:
+                    return chain
+        for base in cls.__mro__:
+            chain = self.bindings.get(base)
+            if chain is not None:
+                return chain
+        return None
+
+    def _outward(self, cls: type, key: Key) -> Entry:
+        if self.outer is not None:
+            return self.outer[key]
+        return Entry(UNHANDLED if issubclass(cls, Effect) else NOT_AN_EFFECT, None, None)
+
+    def _entry(self, step: Step, after: Entry) -> Entry:
+        kind, fn = step
+        if kind == ASYNC and self.waiting is not None:
+            entry = Entry(PLAIN, self.waiting(fn), after)
+        else:
+            entry = Entry(kind, fn, after)
+        if self.observed and kind not in (CALL, HANDLED):
+            return Entry(OBSERVED, entry, after)
+        return entry
