@@ -159,17 +159,8 @@ class Handler(Generic[E_con]):
 
     async def _perform(self, plan: Any, root: Table, run: Run, name: str | None) -> Any:
         name = name or plan_name(plan)
-        if run.listen is None:
-            return await drive(as_plan(plan), self.over(root), (name,), run)
-        what = Root(name)
-        run.started((name,), what)
-        try:
-            answer = await drive(as_plan(plan), self.over(root), (name,), run)
-        except BaseException as exc:
-            run.ended((name,), what, None, exc)
-            raise
-        run.ended((name,), what, answer, None)
-        return answer
+        performing = drive(as_plan(plan), self.over(root), (name,), run)
+        return await run.tell(performing, (name,), Root(name))
 
     def over(self, outer: Table) -> Table:
         """The table of this handler within another; of the four roots it is kept."""

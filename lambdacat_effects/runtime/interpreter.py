@@ -7,7 +7,7 @@ nothing of Trio: what waits, it awaits, and control effects are functions found 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from types import CoroutineType, GeneratorType
 from typing import Any, Never, cast
 
@@ -48,19 +48,20 @@ _DELEGATES = frozenset([GENERATOR, CALL, HANDLED, SPAN])
 _Frame = tuple[Any, Table, Path, "int | None", "Callable[[Any, BaseException | None], None] | None"]
 
 
-async def drive(plan: Generator[Any, Any, Any], table: Table, path: Path, run: Run) -> Any:
+async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
     """Perform `plan` to its end and answer its answer, or raise what it raises."""
     _check_unstarted(plan)
-    stack: list[_Frame] = []
-    send = plan.send
+    stack: list[_Frame] | None = None
+    send: Any = plan.send
     answer: Any = None
     error: BaseException | None = None
+    ended = False
     n = 0
-    credit = stride = run.stride()
+    credit = stride = run.stride
     try:
         while True:
             try:
-                effect = send(answer) if error is None else plan.throw(error)
+                effect: Any = send(answer) if error is None else plan.throw(error)
             except StopIteration as stop:
                 answer, error = stop.value, None
             except BaseException as exc:
@@ -69,12 +70,12 @@ async def drive(plan: Generator[Any, Any, Any], table: Table, path: Path, run: R
                 error = None
                 n += 1
                 credit -= 1
-                key = type(effect)
+                key: Any = type(effect)
                 try:
                     if not credit:
                         if run.due(stride):
                             await run.checkpoint()
-                        credit = stride = run.stride()
+                        credit = stride = run.stride
                     kind, fn, after = table[key]
                     if kind == KEYED:
                         key = (key, getattr(effect, effect.dispatch_on))
@@ -83,32 +84,37 @@ async def drive(plan: Generator[Any, Any, Any], table: Table, path: Path, run: R
                         answer = fn(effect)
                         if type(answer) in _UNANSWERED:
                             _refuse(fn, effect, answer)
-                    elif kind == ASYNC:
+                        continue
+                    if kind == ASYNC:
                         answer = await fn(effect)
-                    else:
-                        leave = None
-                        if kind == OBSERVED:
-                            kind, fn, after = fn
-                            if kind in _DELEGATES:
-                                leave = _observe(run, (*path, n), effect)
-                            else:
-                                answer = await _observed(
-                                    kind, fn, effect, plan, Scope(table, (*path, n), run)
-                                )
-                                continue
-                        if kind not in _DELEGATES:
-                            answer = await _perform(kind, fn, effect, plan, Scope(table, (*path, n), run))
-                            continue
-                        inner = fn(effect) if kind == GENERATOR else as_plan(effect.plan)
-                        _check_unstarted(inner)
-                        if kind == GENERATOR:
-                            stack.append((plan, table, path, n, leave))
-                            table, path, n = table.inside(key, after), (*path, n), 0
+                        continue
+                    leave = None
+                    if kind == OBSERVED:
+                        kind, fn, after = fn
+                        if kind in _DELEGATES:
+                            leave = _observe(run, (*path, n), effect)
                         else:
-                            stack.append((plan, table, path, None, leave))
-                            if kind == HANDLED:
-                                table = effect.handler.over(table)
-                        plan, send, answer = inner, inner.send, None
+                            here = (*path, n)
+                            doing = _perform(kind, fn, effect, plan, Scope(table, here, run))
+                            answer = await run.tell(doing, here, effect)
+                            continue
+                    if stack is None:
+                        stack = []
+                    if kind == GENERATOR:
+                        stack.append((plan, table, path, n, leave))
+                        plan = fn(effect)
+                        table, path, n = table.inside(key, after), (*path, n), 0
+                    elif kind in _DELEGATES:
+                        inner = as_plan(effect.plan)
+                        _check_unstarted(inner)
+                        stack.append((plan, table, path, None, leave))
+                        plan = inner
+                        if kind == HANDLED:
+                            table = effect.handler.over(table)
+                    else:
+                        answer = await _perform(kind, fn, effect, plan, Scope(table, (*path, n), run))
+                        continue
+                    send, answer = plan.send, None
                 except GeneratorExit:
                     raise  # this coroutine is being closed, so nothing can be answered any more
                 except BaseException as exc:
@@ -116,6 +122,7 @@ async def drive(plan: Generator[Any, Any, Any], table: Table, path: Path, run: R
                 continue
             # The plan has ended, well or not: its answer or error goes to the plan below.
             if not stack:
+                ended = True
                 if error is None:
                     return answer
                 raise error
@@ -127,7 +134,8 @@ async def drive(plan: Generator[Any, Any, Any], table: Table, path: Path, run: R
                 leave(answer, error)
     finally:
         error = None  # it holds this frame by its traceback
-        _close(plan, stack)
+        if not ended:
+            _close(plan, stack)
 
 
 async def _perform(kind: int, fn: Any, effect: Any, plan: Any, scope: Scope) -> Any:
@@ -146,17 +154,6 @@ async def _perform(kind: int, fn: Any, effect: Any, plan: Any, scope: Scope) -> 
     raise _no_handler(kind, effect, plan)
 
 
-async def _observed(kind: int, fn: Any, effect: Any, plan: Any, scope: Scope) -> Any:
-    leave = _observe(scope.run, scope.path, effect)
-    try:
-        answer = await _perform(kind, fn, effect, plan, scope)
-    except BaseException as exc:
-        leave(None, exc)
-        raise
-    leave(answer, None)
-    return answer
-
-
 def _observe(run: Run, path: Path, effect: object) -> Callable[[Any, BaseException | None], None]:
     run.started(path, effect)
     return lambda answer, error: run.ended(path, effect, answer, error)
@@ -172,7 +169,7 @@ def _check_unstarted(plan: Any) -> None:
         )
 
 
-def _close(plan: Any, stack: list[_Frame]) -> None:
+def _close(plan: Any, stack: list[_Frame] | None) -> None:
     """Close what is left of an abandoned plan, innermost first."""
     _close_one(plan)
     while stack:

@@ -19,9 +19,9 @@ from lambdacat_effects.effects.control import Call, Handled, Shielded, Span, Tim
 from lambdacat_effects.effects.effect import as_plan, plan_name
 from lambdacat_effects.effects.failure import Fail
 from lambdacat_effects.errors import Misuse, PlanTimeout
-from lambdacat_effects.runtime.events import Branch, Listener, Path
+from lambdacat_effects.runtime.events import Branch, Listener
 from lambdacat_effects.runtime.interpreter import drive
-from lambdacat_effects.runtime.policies import Ended, conclude, enough
+from lambdacat_effects.runtime.policies import UNENDED, Ended, conclude, enough
 from lambdacat_effects.runtime.resource import opened
 from lambdacat_effects.runtime.run import Run, Scope
 from lambdacat_effects.runtime.scopes import Opening
@@ -135,13 +135,15 @@ class _Branches:
     def __init__(self, asked: Concurrent[Any], scope: Scope) -> None:
         self.asked = asked
         self.table, self.path, self.run = scope
-        self.ended: list[Ended] = []
-        self.failed = 0
+        self.total = len(asked.branches)
+        self.ended = Ended([UNENDED] * self.total)
+        self.succeeded = 0
         self.tick = 0
         self.tick_open = False
-        self.decided = 0  # how many had ended when the rest was cancelled
+        self.decided = False
+        self.late: list[int] = []  # failed after they were cancelled
         self.nursery: trio.Nursery
-        self.ties = asked.policy is Policy.FIRST_COMPLETED or asked.policy is Policy.QUORUM
+        self.ranked = asked.policy is Policy.FIRST_COMPLETED or asked.policy is Policy.QUORUM
 
     async def perform(self) -> Any:
         asked = self.asked
@@ -155,19 +157,20 @@ class _Branches:
         if failure is not None:
             raise self.with_failures(failure) from None
         verdict = conclude(asked, self.ended)
-        self.tell_lost(verdict.is_ok)
+        if verdict.is_ok:
+            self.tell_lost()
         return verdict.unwrap()
 
     def start(self) -> None:
-        total = len(self.asked.branches)
         start_soon = self.nursery.start_soon
-        if self.asked.limit is None or self.asked.limit >= total:
-            for index in range(total):
-                start_soon(self.branch, index)
+        name = f"{self.asked.policy.value} at {self.path}"
+        if self.asked.limit is None or self.asked.limit >= self.total:
+            for index in range(self.total):
+                start_soon(self.branch, index, name=name)
             return
-        indices = iter(range(total))
+        indices = iter(range(self.total))
         for _ in range(self.asked.limit):
-            start_soon(self.worker, indices)
+            start_soon(self.worker, indices, name=name)
 
     async def worker(self, indices: Iterator[int]) -> None:
         for index in indices:
@@ -178,66 +181,62 @@ class _Branches:
     async def branch(self, index: int) -> None:
         path = (*self.path, index)
         run = self.run
-        what = None
-        answer = None
-        error: Exception | None = None
         try:
             plan = self.asked.branches[index]
-            if run.listen is not None:
-                what = Branch(index, plan_name(plan))
-                run.started(path, what)
-            answer = await drive(as_plan(plan), self.table, path, run)
-        except Exception as exc:
-            error = exc
-            trimmed(exc)
-        except BaseException as exc:
-            if what is not None:
-                run.ended(path, what, None, exc)
-            raise
-        if what is not None:
-            run.ended(path, what, answer, error)
-        self.end(index, answer, error)
+            if run.listen is None:
+                answer = await drive(as_plan(plan), self.table, path, run)
+            else:
+                answer = await run.tell(
+                    drive(as_plan(plan), self.table, path, run), path, Branch(index, plan_name(plan))
+                )
+        except Exception as error:
+            self.ended.errors[index] = trimmed(error)  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
+            if self.decided:
+                self.late.append(index)
+            self.decide(isinstance(error, Misuse))
+        else:
+            self.ended.answers[index] = answer
+            self.succeeded += 1
+            if self.ranked:
+                self.rank(index)
+                self.decide(False)
 
-    def end(self, index: int, answer: Any, error: Exception | None) -> None:
-        self.ended.append(Ended(index, self.tick, answer, error))
-        if error is not None:
-            self.failed += 1
-        elif self.ties and not self.tick_open:
+    def rank(self, index: int) -> None:
+        self.ended.ticks[index] = self.tick
+        if not self.tick_open:
             self.tick_open = True
             self.nursery.start_soon(self.next_tick)
-        if self.decided:
-            return
-        asked = self.asked
-        if isinstance(error, Misuse) or enough(
-            asked.policy, asked.n, len(asked.branches), len(self.ended) - self.failed, self.failed
-        ):
-            self.decided = len(self.ended)
-            self.nursery.cancel_scope.cancel()
 
     async def next_tick(self) -> None:
-        # Runs in the tick after the first success. Who succeeds until then succeeded in the same tick: they were
-        # scheduled together, and only the order of that batch, which Trio draws at random, set them apart.
+        # Runs in the tick after a success. Who succeeds until then succeeded in the same tick: they were scheduled
+        # together, and only the order of that batch, which Trio draws at random, set them apart.
         self.tick += 1
         self.tick_open = False
 
+    def decide(self, mistaken: bool) -> None:
+        asked = self.asked
+        if not self.decided and (
+            mistaken or enough(asked.policy, asked.n, self.total, self.succeeded, len(self.ended.errors))
+        ):
+            self.decided = True
+            self.nursery.cancel_scope.cancel()
+
     def with_failures(self, outer: BaseException) -> BaseException:
         """Cancelled from outside (or worse), while branches failed: as in Trio, both go on."""
-        failures = [e.error for e in sorted(self.ended) if e.error is not None]
-        if not failures or self.asked.policy is not Policy.ALL:
-            self.tell_lost(True)
+        errors = [error for _, error in sorted(self.ended.errors.items())]
+        if not errors or self.asked.policy is not Policy.ALL:
+            self.tell_lost()
             return outer
         return BaseExceptionGroup(
-            f"{self.asked.policy.value}: cancelled while branches failed", [outer, *failures]
+            f"{self.asked.policy.value}: cancelled while branches failed", [outer, *errors]
         )
 
-    def tell_lost(self, answered: bool) -> None:
+    def tell_lost(self) -> None:
         """A branch that failed after it was cancelled changes no answer, but it is not lost in silence."""
-        if answered and self.decided and self.asked.policy is not Policy.ALL:
-            for e in self.ended[self.decided :]:
-                if e.error is not None:
-                    _logger.warning(
-                        "branch %s failed after it was cancelled: %r", (*self.path, e.index), e.error
-                    )
+        for index in self.late:
+            _logger.warning(
+                "branch %s failed after it was cancelled: %r", (*self.path, index), self.ended.errors[index]
+            )
 
 
 async def _concurrent(effect: Concurrent[Any], scope: Scope) -> Any:

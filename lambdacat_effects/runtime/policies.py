@@ -6,26 +6,32 @@ depends on the order in which branches of one scheduler tick ended.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
+
+import attrs
 
 from lambdacat_effects.algebra.result import MISSING, Err, Ok
 from lambdacat_effects.effects.concurrency import Concurrent, Policy
 from lambdacat_effects.errors import Misuse, PlanTimeout
 
-__all__ = ["Ended", "Verdict", "conclude", "enough"]
-
-
-class Ended(NamedTuple):
-    """A branch that ended by itself: its number, in which tick (a counter), its answer or its error."""
-
-    index: int
-    tick: int
-    answer: Any
-    error: Exception | None
-
+__all__ = ["UNENDED", "Ended", "Verdict", "conclude", "enough"]
 
 Verdict: TypeAlias = Ok[Any] | Err[Exception]
+
+UNENDED: Any = object()
+"""Stands for the answer of a branch that has none: it failed, or was cancelled."""
+
+
+@attrs.define
+class Ended:
+    """How branches ended, as far as they did by themselves; the others were cancelled."""
+
+    answers: list[Any]
+    """The answer of each branch, or `UNENDED`."""
+    errors: dict[int, Exception] = attrs.field(factory=dict[int, Exception])
+    """The errors of those that failed."""
+    ticks: dict[int, int] = attrs.field(factory=dict[int, int])
+    """In which tick (a counter) each success came, where the policy asks who was first."""
 
 
 def enough(policy: Policy, n: int | None, branches: int, succeeded: int, failed: int) -> bool:
@@ -40,55 +46,54 @@ def enough(policy: Policy, n: int | None, branches: int, succeeded: int, failed:
     return False
 
 
-def conclude(asked: Concurrent[Any], ended: Sequence[Ended]) -> Verdict:
-    """The answer or the error of a concurrent effect whose branches have ended, as far as they have.
-
-    `ended` has the branches that ended by themselves, in any order; the others were cancelled, by a decision or the
-    deadline.
-    """
-    for branch in sorted(ended):
-        if isinstance(branch.error, Misuse):
-            return Err(branch.error)
-    return _RULES[asked.policy](asked, sorted(ended))
+def conclude(asked: Concurrent[Any], ended: Ended) -> Verdict:
+    """The answer or the error of a concurrent effect, once all its branches have ended or been cancelled."""
+    for _, error in sorted(ended.errors.items()):
+        if isinstance(error, Misuse):
+            return Err(error)
+    return _RULES[asked.policy](asked, ended)
 
 
-def _all(asked: Concurrent[Any], ended: list[Ended]) -> Verdict:
-    total = len(asked.branches)
-    failures = _failures(ended)
-    if failures:
-        return Err(_group(asked, failures))
-    if len(ended) == total:
-        return Ok(tuple([e.answer for e in ended]))
+def _all(asked: Concurrent[Any], ended: Ended) -> Verdict:
+    if ended.errors:
+        return Err(_group(asked, ended))
+    if UNENDED not in ended.answers:
+        return Ok(tuple(ended.answers))
     if asked.partial:
-        return Ok(_slots(asked, {e.index: e.answer for e in ended}))
+        return Ok(tuple([MISSING if a is UNENDED else a for a in ended.answers]))
     return Err(_late(asked, ended))
 
 
-def _settle(asked: Concurrent[Any], ended: list[Ended]) -> Verdict:
-    return Ok(_slots(asked, {e.index: Ok(e.answer) if e.error is None else Err(e.error) for e in ended}))
+def _settle(_asked: Concurrent[Any], ended: Ended) -> Verdict:
+    slots: list[Any] = [MISSING if a is UNENDED else Ok(a) for a in ended.answers]
+    for index, error in ended.errors.items():
+        slots[index] = Err(error)
+    return Ok(tuple(slots))
 
 
-def _first(asked: Concurrent[Any], ended: list[Ended]) -> Verdict:
+def _first(asked: Concurrent[Any], ended: Ended) -> Verdict:
     succeeded = _earliest(ended)
     if succeeded:
-        return Ok(succeeded[0].answer)
-    return _none_left(asked, ended)
+        return Ok(ended.answers[succeeded[0]])
+    if len(ended.errors) == len(ended.answers):
+        return Err(_group(asked, ended))
+    return Err(_late(asked, ended))
 
 
-def _quorum(asked: Concurrent[Any], ended: list[Ended]) -> Verdict:
+def _quorum(asked: Concurrent[Any], ended: Ended) -> Verdict:
     wanted = asked.n or 0
     succeeded = _earliest(ended)
     if len(succeeded) >= wanted:
-        return Ok([e.answer for e in sorted(succeeded[:wanted])])
-    if len(asked.branches) - len(_failures(ended)) < wanted:
-        return Err(_group(asked, _failures(ended)))
+        return Ok([ended.answers[i] for i in sorted(succeeded[:wanted])])
+    if len(ended.answers) - len(ended.errors) < wanted:
+        return Err(_group(asked, ended))
     return Err(_late(asked, ended))
 
 
-def _n_best(asked: Concurrent[Any], ended: list[Ended]) -> Verdict:
-    answers = [e.answer for e in ended if e.error is None]
-    if not answers and ended:
-        return Err(_group(asked, _failures(ended)))
+def _n_best(asked: Concurrent[Any], ended: Ended) -> Verdict:
+    answers = [a for a in ended.answers if a is not UNENDED]
+    if not answers and ended.errors:
+        return Err(_group(asked, ended))
     assert asked.score is not None
     try:
         ranked = sorted(answers, key=asked.score, reverse=True)  # stable: equal scores keep declared order
@@ -106,41 +111,27 @@ _RULES = {
 }
 
 
-def _earliest(ended: list[Ended]) -> list[Ended]:
+def _earliest(ended: Ended) -> list[int]:
     """Those that succeeded, by tick; within a tick the lowest index comes first."""
-    return sorted([e for e in ended if e.error is None], key=lambda e: (e.tick, e.index))
+    return [index for _, index in sorted((tick, index) for index, tick in ended.ticks.items())]
 
 
-def _failures(ended: list[Ended]) -> list[Exception]:
-    return [e.error for e in ended if e.error is not None]
-
-
-def _slots(asked: Concurrent[Any], by_index: dict[int, Any]) -> tuple[Any, ...]:
-    return tuple([by_index.get(i, MISSING) for i in range(len(asked.branches))])
-
-
-def _none_left(asked: Concurrent[Any], ended: list[Ended]) -> Verdict:
-    if len(ended) == len(asked.branches):
-        return Err(_group(asked, _failures(ended)))
-    return Err(_late(asked, ended))
-
-
-def _group(asked: Concurrent[Any], failures: list[Exception]) -> ExceptionGroup[Exception]:
+def _group(asked: Concurrent[Any], ended: Ended) -> ExceptionGroup[Exception]:
+    failures = [error for _, error in sorted(ended.errors.items())]
     return ExceptionGroup(
-        f"{asked.policy.value}: {len(failures)} of {len(asked.branches)} branches failed", failures
+        f"{asked.policy.value}: {len(failures)} of {len(ended.answers)} branches failed", failures
     )
 
 
-def _late(asked: Concurrent[Any], ended: list[Ended]) -> PlanTimeout:
+def _late(asked: Concurrent[Any], ended: Ended) -> PlanTimeout:
     seconds = asked.timeout if asked.timeout is not None else 0.0
-    done = {e.index for e in ended}
-    open_ = [i for i in range(len(asked.branches)) if i not in done]
-    shown = ", ".join(map(str, open_[:8])) + (", ..." if len(open_) > 8 else "")
+    running = [i for i, a in enumerate(ended.answers) if a is UNENDED and i not in ended.errors]
+    shown = ", ".join(map(str, running[:8])) + (", ..." if len(running) > 8 else "")
     late = PlanTimeout(
-        f"{asked.policy.value}: {len(open_)} of {len(asked.branches)} branches ({shown}) had not ended after {seconds:g} s",
+        f"{asked.policy.value}: {len(running)} of {len(ended.answers)} branches ({shown}) "
+        f"had not ended after {seconds:g} s",
         seconds=seconds,
     )
-    failures = _failures(ended)
-    if failures:
-        late.__cause__ = _group(asked, failures)
+    if ended.errors:
+        late.__cause__ = _group(asked, ended)
     return late

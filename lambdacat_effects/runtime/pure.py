@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
-from random import Random as Generator
+from random import Random as Seeded
 from typing import Any, NoReturn
 
 from lambdacat_effects.effects.ambient import Await, Blocking, Count, Log, NewId, Now, Random, Sleep
@@ -23,7 +23,7 @@ from lambdacat_effects.errors import Misuse, NotPure, PlanTimeout
 from lambdacat_effects.runtime.events import Branch, Listener
 from lambdacat_effects.runtime.interpreter import drive
 from lambdacat_effects.runtime.live import raise_failure, write_log
-from lambdacat_effects.runtime.policies import Ended, conclude, enough
+from lambdacat_effects.runtime.policies import UNENDED, Ended, conclude, enough
 from lambdacat_effects.runtime.resource import opened
 from lambdacat_effects.runtime.run import Run, Scope
 from lambdacat_effects.runtime.scopes import Opening
@@ -74,7 +74,7 @@ class _VirtualClock:
         self.time = until
 
     @contextmanager
-    def limit(self, seconds: float | None) -> Iterator[object]:
+    def limit(self, seconds: float | None) -> Generator[object, None, None]:
         """A deadline `seconds` from now. It catches its own cancellation only."""
         token = object()
         if seconds is not None:
@@ -142,12 +142,12 @@ def _now(_effect: Now, scope: Scope) -> float:
 
 def located_random(seed: int | str, scope: Scope) -> float:
     """A number from [0, 1) that depends on the seed and the place in the plan, never on timing."""
-    return Generator(f"{seed}{scope.path}").random()
+    return Seeded(f"{seed}{scope.path}").random()
 
 
 def located_id(seed: int | str, scope: Scope) -> str:
     """An identifier of 32 hexadecimal digits that depends on the seed and the place in the plan, never on timing."""
-    return f"{Generator(f'id{seed}{scope.path}').getrandbits(128):032x}"
+    return f"{Seeded(f'id{seed}{scope.path}').getrandbits(128):032x}"
 
 
 def _random(_effect: Random, scope: Scope) -> float:
@@ -198,42 +198,30 @@ async def _concurrent(effect: Concurrent[Any], scope: Scope) -> Any:
     total = len(effect.branches)
     began = clock.time
     free = [began] * min(effect.limit or total, total)  # when each of `limit` workers is free: a heap
-    ended: list[Ended] = []
-    failed = 0
+    ended = Ended([UNENDED] * total)
     for index in range(total):
         clock.time = heapq.heappop(free)
-        branch = None
         with clock.limit(None if effect.timeout is None else began + effect.timeout - clock.time):
-            branch = await _branch(effect, index, scope)
+            await _branch(effect, index, scope, ended)
         heapq.heappush(free, clock.time)
-        if branch is None:
-            continue
-        ended.append(branch)
-        failed += branch.error is not None
-        if isinstance(branch.error, Misuse) or enough(
-            effect.policy, effect.n, total, len(ended) - failed, failed
-        ):
+        succeeded = len(ended.ticks)
+        mistaken = isinstance(ended.errors.get(index), Misuse)
+        if mistaken or enough(effect.policy, effect.n, total, succeeded, len(ended.errors)):
             break
     clock.time = max(free, default=began)
     return conclude(effect, ended).unwrap()
 
 
-async def _branch(effect: Concurrent[Any], index: int, scope: Scope) -> Ended:
+async def _branch(effect: Concurrent[Any], index: int, scope: Scope, ended: Ended) -> None:
     path = (*scope.path, index)
     plan = effect.branches[index]
-    what = Branch(index, plan_name(plan))
-    scope.run.started(path, what)
-    answer, error = None, None
+    performing = drive(as_plan(plan), scope.table, path, scope.run)
     try:
-        answer = await drive(as_plan(plan), scope.table, path, scope.run)
-    except Exception as exc:
-        error = exc
-        trimmed(exc)
-    except BaseException as exc:
-        scope.run.ended(path, what, None, exc)
-        raise
-    scope.run.ended(path, what, answer, error)
-    return Ended(index, index, answer, error)
+        ended.answers[index] = await scope.run.tell(performing, path, Branch(index, plan_name(plan)))
+        ended.ticks[index] = index
+    except Exception as error:
+        ended.errors[index] = error
+        trimmed(error)
 
 
 _BINDINGS: dict[Key, Chain] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -58,7 +58,7 @@ class Resource(Generic[R]):
                 await manager.__aexit__(*exc_info)
 
     @contextmanager
-    def _change(self) -> Iterator[None]:
+    def _change(self) -> Generator[None, None, None]:
         changing = self._changing = trio.Event()
         try:
             yield
@@ -68,7 +68,7 @@ class Resource(Generic[R]):
 
 
 @asynccontextmanager
-async def opened(resources: Sequence[Resource[Any]]) -> AsyncIterator[None]:
+async def opened(resources: Sequence[Resource[Any]]) -> AsyncGenerator[None, None]:
     """Open what is not open yet, in order, and close what this opened, also on failure and cancellation."""
     async with AsyncExitStack() as stack:
         for resource in resources:

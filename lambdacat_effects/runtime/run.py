@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from lambdacat_effects.runtime.events import Answered, Cancelled, Failed, Listener, Path, Started
 from lambdacat_effects.runtime.table import Table
 
 __all__ = ["Clock", "Run", "Scope"]
+
+A = TypeVar("A")
 
 _MOST_SECONDS = 0.001
 _MOST_EFFECTS = 1000
@@ -31,7 +33,7 @@ class Clock(Protocol):
 class Run:
     """One run of a plan."""
 
-    __slots__ = ("_checkpoint", "_effects", "_looked", "_pace", "_since", "cancelled", "clock", "listen")
+    __slots__ = ("_checkpoint", "_effects", "_looked", "_since", "cancelled", "clock", "listen", "stride")
 
     def __init__(
         self,
@@ -47,28 +49,25 @@ class Run:
         self._checkpoint = checkpoint
         self._since = self._looked = perf_counter()
         self._effects = 0
-        self._pace = 0.0
+        self.stride = 1
+        """After how many effects to ask `due` again."""
 
     # A checkpoint costs as much as ten effects or more, so there is none for each effect; but a plan of synchronous
     # effects must not starve its neighbours, nor escape its own cancellation. So there is one after 1,000 effects or
     # 1 ms. Reading the clock costs too, and is done as often as the pace of the last effects asks for.
 
-    def stride(self) -> int:
-        """After how many effects to ask `due` again."""
-        if not self._pace:
-            return 1
-        return max(1, min(_STRIDE, int((self._since + _MOST_SECONDS - self._looked) / self._pace)))
-
     def due(self, effects: int) -> bool:
         """Whether a checkpoint is due, when `effects` were performed since the last question."""
         if self._checkpoint is None:
-            self._pace = 1e-9
+            self.stride = _STRIDE
             return False
         now = perf_counter()
         self._effects += effects
-        self._pace = (now - self._looked) / effects
+        left = self._since + _MOST_SECONDS - now
+        pace = (now - self._looked) / effects
         self._looked = now
-        return self._effects >= _MOST_EFFECTS or now - self._since >= _MOST_SECONDS
+        self.stride = max(1, min(_STRIDE, int(left / pace))) if pace > 0 else 1
+        return self._effects >= _MOST_EFFECTS or left <= 0
 
     async def checkpoint(self) -> None:
         """Let other tasks run, and be cancelled if so asked."""
@@ -93,6 +92,17 @@ class Run:
             self.listen(Cancelled(path, what, at))
         else:
             self.listen(Failed(path, what, at, error))
+
+    async def tell(self, performing: Awaitable[A], path: Path, what: object) -> A:
+        """Await `performing`, and tell how it began and ended."""
+        self.started(path, what)
+        try:
+            answer = await performing
+        except BaseException as exc:
+            self.ended(path, what, None, exc)
+            raise
+        self.ended(path, what, answer, None)
+        return answer
 
     def _is_cancellation(self, error: BaseException) -> bool:
         if isinstance(error, BaseExceptionGroup):
