@@ -1,0 +1,72 @@
+"""Pure mathematics: lenses, monoids, monads and their laws. Nothing here performs an effect."""
+
+from lambdacat_effects.algebra.kleisli import IDENTITY, OPTION, RESULT, STATE, Kleisli, Monad, writer_monad
+from lambdacat_effects.algebra.lens import Lens, as_lens, attr, identity, index, key, lens
+from lambdacat_effects.algebra.monoid import (
+    ALL_OF,
+    ANY_OF,
+    FIRST,
+    LAST,
+    LIST,
+    MAX,
+    MIN,
+    PRODUCT,
+    SET,
+    STRING,
+    SUM,
+    TUPLE,
+    Monoid,
+    dict_monoid,
+    endo,
+    tuple_monoid,
+)
+from lambdacat_effects.algebra.option import NOTHING, Nothing, Option, Some, of
+from lambdacat_effects.algebra.result import MISSING, Err, Missing, Ok, Result
+from lambdacat_effects.algebra.state import State
+from lambdacat_effects.algebra.writer import Writer, tell
+
+__all__ = [
+    "ALL_OF",
+    "ANY_OF",
+    "FIRST",
+    "IDENTITY",
+    "LAST",
+    "LIST",
+    "MAX",
+    "MIN",
+    "MISSING",
+    "NOTHING",
+    "OPTION",
+    "PRODUCT",
+    "RESULT",
+    "SET",
+    "STATE",
+    "STRING",
+    "SUM",
+    "TUPLE",
+    "Err",
+    "Kleisli",
+    "Lens",
+    "Missing",
+    "Monad",
+    "Monoid",
+    "Nothing",
+    "Ok",
+    "Option",
+    "Result",
+    "Some",
+    "State",
+    "Writer",
+    "as_lens",
+    "attr",
+    "dict_monoid",
+    "endo",
+    "identity",
+    "index",
+    "key",
+    "lens",
+    "of",
+    "tell",
+    "tuple_monoid",
+    "writer_monad",
+]

@@ -40,13 +40,17 @@ class Resource(Generic[R]):
         return self._held[1]
 
     async def __aenter__(self) -> R:
-        while self._changing is not None:
-            await self._changing.wait()
-        if self._held is None:
-            with self._change():
-                manager = self._open()
-                self._held = (manager, await manager.__aenter__())
-        self._users += 1
+        self._users += 1  # those who wait count, else the first to be done would close it under them
+        try:
+            while self._changing is not None:
+                await self._changing.wait()
+            if self._held is None:
+                with self._change():
+                    manager = self._open()
+                    self._held = (manager, await manager.__aenter__())
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self.value
 
     async def __aexit__(self, *exc_info: Any) -> None:
@@ -55,7 +59,7 @@ class Resource(Generic[R]):
             manager, _ = self._held
             self._held = None
             with self._change():
-                await manager.__aexit__(*exc_info)
+                await manager.__aexit__(None, None, None)
 
     @contextmanager
     def _change(self) -> Generator[None, None, None]:

@@ -67,7 +67,7 @@ class Run:
         pace = (now - self._looked) / effects
         self._looked = now
         self.stride = max(1, min(_STRIDE, int(left / pace))) if pace > 0 else 1
-        return self._effects >= _MOST_EFFECTS or left <= 0
+        return self._effects > _MOST_EFFECTS - _STRIDE or left <= 0
 
     async def checkpoint(self) -> None:
         """Let other tasks run, and be cancelled if so asked."""
