@@ -1,0 +1,53 @@
+# `make demo` and `make test` do all set-up in .venv and need only Python 3.11+ and make.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: demo test check bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    set up, answer a question from documents on this machine, and recall the answer"
+	@echo "make test    set up and run the tests"
+	@echo "make check   the linters and type checkers that CI runs"
+	@echo "make bench   reproduce the tables in bench/README.md"
+	@echo "make clean   remove what the others made"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "lambdacat_effects needs Python 3.11 or later; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.for-run: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.for-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.for-run
+
+QUESTION ?= How do I remove common leading whitespace from text?
+
+demo: $(VENV)/.for-run
+	$(BIN)/lambdacat run examples/research_agent.py:research "$(QUESTION)" --store .lambdacat
+	@echo
+	@echo "And once more: the answer is recalled, nothing is searched."
+	@echo
+	$(BIN)/lambdacat run examples/research_agent.py:research "$(QUESTION)" --store .lambdacat
+
+test: $(VENV)/.for-dev
+	$(BIN)/python -m pytest -n 2
+
+check: $(VENV)/.for-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/pyright --verifytypes lambdacat_effects --ignoreexternal
+
+bench: $(VENV)/.for-dev
+	$(BIN)/python bench/runtime.py
+
+clean:
+	rm -rf $(VENV) .bench-venv .lambdacat .mypy_cache .ruff_cache .pytest_cache .hypothesis
