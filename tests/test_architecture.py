@@ -35,7 +35,7 @@ LATE = {("effects/effect.py", "runtime")}
 ONLY_IN = {
     "trio": {"runtime", "storage", "handlers", "cli", "observability"},
     "lmdb": {"storage/lmdb_store.py"},
-    "cattrs": {"storage/codec.py"},
+    "cattrs": {"storage"},
     "rich": {"observability", "cli"},
     "cyclopts": {"cli"},
     "sqlite3": {"tools/search"},

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from lambdacat_effects.effects.ambient import Sleep
 from lambdacat_effects.effects.control import Control, check_seconds, perform
-from lambdacat_effects.effects.effect import Effect, Performs, Plan, performable, effect
+from lambdacat_effects.effects.effect import Effect, Performs, Plan, effect, performable
 from lambdacat_effects.errors import InvalidArgument
 
 __all__ = [
@@ -57,20 +57,20 @@ QUORUM = Policy.QUORUM
 SETTLE = Policy.SETTLE
 
 
-class Each(Generic[T]):
+class Each(Sequence[Performs[Any, Any]], Generic[T]):
     """Branches made when they start, one for each item: what `for_each` performs."""
 
     __slots__ = ("items", "make")
 
     def __init__(self, items: Sequence[T], make: Callable[[T], Performs[Any, Any]]) -> None:
-        self.items = items
-        self.make = make
+        self.items: Sequence[T] = items
+        self.make: Callable[[T], Performs[Any, Any]] = make
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: int) -> Performs[Any, Any]:
-        return performable(self.make(self.items[index]))
+    def __getitem__(self, index: Any) -> Any:
+        return performable(self.make(cast(T, self.items[index])))
 
 
 @effect
@@ -151,7 +151,8 @@ def hedge(make: Callable[[], Performs[E, A]], *, after: float, copies: int = 2) 
 def _delayed(seconds: float, make: Callable[[], Performs[E, A]]) -> Plan[E | Sleep, A]:
     if seconds:
         yield from Sleep(seconds)
-    return (yield from performable(make()))
+    plan: Performs[E, A] = performable(make())
+    return (yield from plan)
 
 
 def _answer_list(concurrent: Concurrent[tuple[A, ...]]) -> Plan[Any, list[A]]:

@@ -10,9 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
-import attrs
-
-from lambdacat_effects.effects.effect import Effect, Performs, Plan, performable, effect
+from lambdacat_effects.effects.effect import EMPTY, Effect, Performs, Plan, effect, performable
 from lambdacat_effects.errors import InvalidArgument
 
 __all__ = [
@@ -62,7 +60,7 @@ class Span(Control[A]):
 
     name: str
     plan: Performs[Any, A]
-    attributes: Mapping[str, object] = attrs.field(factory=dict)
+    attributes: Mapping[str, object] = EMPTY
 
 
 @effect
@@ -87,7 +85,7 @@ def perform(control: Control[Any]) -> Plan[Any, Any]:
 
 def check_seconds(name: str, seconds: float | None, *, zero: bool = True) -> None:
     """Raise `InvalidArgument` unless `seconds` is a duration (or None, for no limit)."""
-    if seconds is None:
+    if seconds is None or (type(seconds) in (float, int) and seconds > 0):  # for `Sleep`, which is often made
         return
     number = isinstance(cast(object, seconds), (int, float)) and not isinstance(cast(object, seconds), bool)
     if not number or math.isnan(seconds) or seconds < 0 or (seconds == 0 and not zero):

@@ -6,12 +6,13 @@ anything. `yield from SomeEffect(...)` asks, and has the effect's static answer 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from types import GeneratorType
 from typing import (
     TYPE_CHECKING,
     Any,
     ClassVar,
+    Final,
     Generic,
     Protocol,
     Self,
@@ -28,12 +29,19 @@ from lambdacat_effects.errors import NotAPlan
 if TYPE_CHECKING:
     from lambdacat_effects.runtime.handler import Handler
 
-__all__ = ["Effect", "Performs", "Plan", "as_plan", "effect", "performable", "plan_name", "where"]
+__all__ = ["EMPTY", "Effect", "Performs", "Plan", "as_plan", "effect", "performable", "plan_name", "where"]
 
 A = TypeVar("A")
 C = TypeVar("C", bound=type)
 A_co = TypeVar("A_co", covariant=True)
 E_co = TypeVar("E_co", covariant=True)
+
+
+EMPTY: Final[Mapping[str, Any]] = {}
+"""The default of fields that hold a mapping.
+
+Shared, as nobody may change an effect: a factory would be called for every effect that is made. Not a
+`MappingProxyType`, which can be neither pickled nor copied."""
 
 
 class Effect(Generic[A]):
@@ -106,7 +114,7 @@ def effect(cls: C) -> C:
     interpreter needs about as much. So immutability is enforced where it is free, by the type checker; the hash
     is there because effects are values, and handlers must not assign to them.
     """
-    return cast(C, attrs.define(cls, unsafe_hash=True))
+    return attrs.define(cls, unsafe_hash=True)
 
 
 def where(plan: object) -> str:
@@ -128,7 +136,7 @@ def as_plan(thing: object) -> Generator[Any, Any, Any]:
     """The generator that performs `thing`. Raises `NotAPlan`."""
     if type(thing) is GeneratorType:
         return cast("Generator[Any, Any, Any]", thing)
-    return iter(performable(thing))
+    return cast("Generator[Any, Any, Any]", iter(performable(thing)))
 
 
 def plan_name(thing: object) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Generic, Never, TypeVar, cast, overload
 
 from lambdacat_effects.algebra.result import Err, Ok
 from lambdacat_effects.effects.control import Call
-from lambdacat_effects.effects.effect import Effect, Performs, Plan, performable, effect
+from lambdacat_effects.effects.effect import Effect, Performs, Plan, effect, performable
 from lambdacat_effects.errors import InvalidArgument, Misuse
 
 __all__ = ["Catch", "Catch2", "Catch3", "Fail", "attempt", "catch", "fail"]
@@ -30,7 +30,10 @@ class Fail(Effect[Never], Generic[X_co]):
 
 
 def fail(error: X) -> Plan[Fail[X], Never]:
-    """Perform `Fail(error)`; type checkers know that nothing after it is reached."""
+    """Perform `Fail(error)`. Best as `return (yield from fail(error))`, whatever the plan answers.
+
+    Type checkers know the answer to be `Never`, but not that nothing after a bare `yield from` of it is reached.
+    """
     yield from Fail(error)
     raise AssertionError("unreachable")
 
@@ -41,7 +44,7 @@ class Catch(Generic[X]):
     __slots__ = ("types",)
 
     def __init__(self, *types: type[Any]) -> None:
-        self.types = types
+        self.types: tuple[type[Any], ...] = types
 
     @overload
     def __call__(self, plan: Performs[Fail[X], A]) -> Plan[Never, A | X]: ...
@@ -59,7 +62,7 @@ class Catch2(Generic[X1, X2]):
     __slots__ = ("types",)
 
     def __init__(self, *types: type[Any]) -> None:
-        self.types = types
+        self.types: tuple[type[Any], ...] = types
 
     @overload
     def __call__(self, plan: Performs[Fail[X1] | Fail[X2], A]) -> Plan[Never, A | X1 | X2]: ...
@@ -75,7 +78,7 @@ class Catch3(Generic[X1, X2, X3]):
     __slots__ = ("types",)
 
     def __init__(self, *types: type[Any]) -> None:
-        self.types = types
+        self.types: tuple[type[Any], ...] = types
 
     @overload
     def __call__(
@@ -116,7 +119,7 @@ def catch(*types: type[Any]) -> Any:
         raise InvalidArgument(
             f"catch takes one to three exception classes; got {len(types)}. Nest it for more"
         )
-    make: Callable[..., Any] = (Catch, Catch2, Catch3)[len(types) - 1]
+    make = cast("Callable[..., Any]", (Catch, Catch2, Catch3)[len(types) - 1])
     return make(*types)
 
 
@@ -126,10 +129,10 @@ def _catching(types: tuple[type[Exception], ...], plan: Plan[Any, Any]) -> Plan[
     except ExceptionGroup as group:
         if isinstance(group, types):
             return group
-        _, rest = cast("ExceptionGroup[Exception]", group).split(types)
+        _, rest = group.split(types)
         if rest is not None:
             raise
-        leaf = _first_leaf(cast("ExceptionGroup[Exception]", group))
+        leaf = _first_leaf(group)
         leaf.__context__ = cast(BaseException, group)
         return leaf
     except types as error:

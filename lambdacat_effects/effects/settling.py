@@ -153,15 +153,15 @@ def settle(
 def settle(*plans: Performs[E, A], timeout: None = None) -> Plan[E, tuple[Ok[A] | Err[Exception], ...]]: ...
 @overload
 def settle(
-    a1: Performs[E1, A1], /, *, timeout: float | None
+    a1: Performs[E1, A1], /, *, timeout: float
 ) -> Plan[E1, tuple[Ok[A1] | Err[Exception] | Missing]]: ...
 @overload
 def settle(
-    a1: Performs[E1, A1], a2: Performs[E2, A2], /, *, timeout: float | None
+    a1: Performs[E1, A1], a2: Performs[E2, A2], /, *, timeout: float
 ) -> Plan[E1 | E2, tuple[Ok[A1] | Err[Exception] | Missing, Ok[A2] | Err[Exception] | Missing]]: ...
 @overload
 def settle(
-    a1: Performs[E1, A1], a2: Performs[E2, A2], a3: Performs[E3, A3], /, *, timeout: float | None
+    a1: Performs[E1, A1], a2: Performs[E2, A2], a3: Performs[E3, A3], /, *, timeout: float
 ) -> Plan[
     E1 | E2 | E3,
     tuple[
@@ -178,7 +178,7 @@ def settle(
     a4: Performs[E4, A4],
     /,
     *,
-    timeout: float | None,
+    timeout: float,
 ) -> Plan[
     E1 | E2 | E3 | E4,
     tuple[
@@ -197,7 +197,7 @@ def settle(
     a5: Performs[E5, A5],
     /,
     *,
-    timeout: float | None,
+    timeout: float,
 ) -> Plan[
     E1 | E2 | E3 | E4 | E5,
     tuple[
@@ -218,7 +218,7 @@ def settle(
     a6: Performs[E6, A6],
     /,
     *,
-    timeout: float | None,
+    timeout: float,
 ) -> Plan[
     E1 | E2 | E3 | E4 | E5 | E6,
     tuple[
@@ -241,7 +241,7 @@ def settle(
     a7: Performs[E7, A7],
     /,
     *,
-    timeout: float | None,
+    timeout: float,
 ) -> Plan[
     E1 | E2 | E3 | E4 | E5 | E6 | E7,
     tuple[
@@ -266,7 +266,7 @@ def settle(
     a8: Performs[E8, A8],
     /,
     *,
-    timeout: float | None,
+    timeout: float,
 ) -> Plan[
     E1 | E2 | E3 | E4 | E5 | E6 | E7 | E8,
     tuple[
@@ -282,7 +282,7 @@ def settle(
 ]: ...
 @overload
 def settle(
-    *plans: Performs[E, A], timeout: float | None
+    *plans: Performs[E, A], timeout: float
 ) -> Plan[E, tuple[Ok[A] | Err[Exception] | Missing, ...]]: ...
 def settle(*plans: Performs[Any, Any], timeout: float | None = None) -> Plan[Any, Any]:
     """Perform all plans to their end and answer how each ended: `Ok(value)` or `Err(error)`, in declared order.

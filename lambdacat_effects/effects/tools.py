@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from typing import Any, ClassVar, Generic, ParamSpec, TypeAlias, TypeVar, cast, overload
 
-import attrs
-
-from lambdacat_effects.effects.effect import Effect, effect
+from lambdacat_effects.effects.effect import EMPTY, Effect, effect
 from lambdacat_effects.errors import InvalidArgument
 
 __all__ = ["CallTool", "Tool", "Tools", "tool"]
@@ -22,7 +20,7 @@ class CallTool(Effect[A]):
 
     tool: Tool[..., A]
     args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = attrs.field(factory=dict)
+    kwargs: Mapping[str, Any] = EMPTY
 
     dispatch_on: ClassVar[str | None] = "tool"
 
@@ -39,11 +37,11 @@ class Tool(Generic[P, A]):
     """A typed constructor of `CallTool[A]`, made by `@tool`. Two tools are equal when they are one object."""
 
     def __init__(self, fn: Callable[..., Any], name: str, *, inline: bool) -> None:
-        self.fn = fn
+        self.fn: Callable[..., Any] = fn
         """The function, as it was written."""
-        self.name = name
+        self.name: str = name
         """How the tool is called in logs, traces and by models."""
-        self.inline = inline
+        self.inline: bool = inline
         """Whether a plain function runs in the event loop's own thread, as it must never block there."""
         self.__doc__ = fn.__doc__
         self.__name__ = name
@@ -100,4 +98,5 @@ class _MakeTool:
         name = self.name or getattr(fn, "__name__", "")
         if not name or name == "<lambda>":
             raise InvalidArgument("a tool needs a name: define it with `def`, or give @tool(name=...)")
-        return Tool(fn, name, inline=self.inline)
+        made: Tool[..., Any] = Tool(fn, name, inline=self.inline)
+        return made

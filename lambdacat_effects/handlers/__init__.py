@@ -1,0 +1,31 @@
+"""What effects mean: interpretations that are live, in memory, or fixed."""
+
+from lambdacat_effects.handlers.memory import in_memory, lmdb_memory, store_memory
+from lambdacat_effects.handlers.tools import answer_tools, answers, call_tools
+from lambdacat_effects.handlers.world import (
+    collect_counts,
+    collect_logs,
+    fixed_ids,
+    fixed_random,
+    fixed_time,
+    live_ids,
+    live_random,
+    live_time,
+)
+
+__all__ = [
+    "answer_tools",
+    "answers",
+    "call_tools",
+    "collect_counts",
+    "collect_logs",
+    "fixed_ids",
+    "fixed_random",
+    "fixed_time",
+    "in_memory",
+    "live_ids",
+    "live_random",
+    "live_time",
+    "lmdb_memory",
+    "store_memory",
+]

@@ -63,8 +63,8 @@ class Handler(Generic[E_con]):
     __slots__ = ("_tables", "bindings", "resources")
 
     def __init__(self, bindings: Mapping[Key, Chain], resources: Sequence[Resource[Any]] = ()) -> None:
-        self.bindings = bindings
-        self.resources = tuple(resources)
+        self.bindings: Mapping[Key, Chain] = bindings
+        self.resources: tuple[Resource[Any], ...] = tuple(resources)
         self._tables: dict[int, Table] = {}
 
     @staticmethod
@@ -101,8 +101,9 @@ class Handler(Generic[E_con]):
         for step in steps:
             if step.kind != GENERATOR:
                 raise WrongHandlerKind(
-                    f"the interposer {_name(step.fn)} is not a generator function: write `def {_name(step.fn)}(effect): "
-                    "answer = yield from effect; return answer`, so that it can wait and fail as plans do"
+                    f"the interposer {_name(step.fn)} is not a generator function: write "
+                    f"`def {_name(step.fn)}(effect): answer = yield from effect; return answer`, "
+                    "so that it can wait and fail as plans do"
                 )
         chains = {key: (*steps, *chain) for key, chain in self.bindings.items()}
         return cast(Self, Handler(chains, self.resources))
@@ -213,7 +214,11 @@ def supply(key: type[B], value: B) -> Handler[Need[B]]:
     """A handler that provides `value` to plans that `Need(key)`. Each type has one of its own."""
     if not isinstance(cast(object, key), type):
         raise InvalidArgument(f"supply takes a class and a value of it; got {key!r}")
-    return cast("Handler[Need[B]]", Handler.of({(Need, key): lambda _need: value}))
+
+    def provide(_need: Need[B]) -> B:
+        return value
+
+    return cast("Handler[Need[B]]", Handler.of({(Need, key): provide}))
 
 
 ambient: Handler[Never] = Handler({})

@@ -1,0 +1,7 @@
+"""`python -m lambdacat_effects.cli`."""
+
+import sys
+
+from lambdacat_effects.cli import main
+
+sys.exit(main())

@@ -1,0 +1,241 @@
+"""Live progress of a run: a tree that changes in place on a terminal, else one line for each begin and end.
+
+A progress only looks on: whatever goes wrong in it, a full pipe or an odd `repr`, ends the showing and not the run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from contextlib import suppress
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from lambdacat_effects.effects.ambient import Count, Log, NewId, Now, Random
+from lambdacat_effects.observability.nodes import Nesting, is_span, node_of
+from lambdacat_effects.observability.report import duration
+from lambdacat_effects.runtime.events import Answered, Branch, Cancelled, Event, Failed, Root, Started
+
+if TYPE_CHECKING:
+    from rich.tree import Tree
+
+__all__ = ["Progress", "progress"]
+
+_AT_ONCE = (Now, Random, NewId, Log, Count)
+"""Effects that nobody waits for, and of which there are many."""
+
+_WIDTH = 72
+_MOST_RUNNING = 12
+_MOST_ENDED = 4
+_HOW_ENDED: dict[type[Event], str] = {Answered: "done", Failed: "failed", Cancelled: "cancelled"}
+_MARKS = {"": "[cyan]●[/]", "done": "[green]✓[/]", "failed": "[red]✗[/]", "cancelled": "[yellow]∅[/]"}
+
+
+class _Item:
+    """One node or branch of the run."""
+
+    __slots__ = (
+        "around",
+        "depth",
+        "ended",
+        "label",
+        "node",
+        "number",
+        "recent",
+        "running",
+        "seconds",
+        "since",
+        "unshown",
+    )
+
+    def __init__(self, node: str | None, label: str, around: _Item | None) -> None:
+        self.node = node
+        self.label = label
+        self.around = around
+        self.depth: int = 0 if around is None else around.depth + (around.node is not None)
+        self.since = perf_counter()
+        self.seconds = 0.0
+        self.ended = ""
+        self.number = 0
+        self.running: dict[_Item, None] = {}
+        self.recent = deque[_Item](maxlen=_MOST_ENDED)
+        """The last that have ended. Others are let go, so that a long run needs no more memory than a short one."""
+        self.unshown = 0
+        """How many those are."""
+
+    def begin(self, number: int) -> None:
+        self.number = number
+        if self.around is not None:
+            self.around.running[self] = None
+
+    def only_child(self) -> _Item:
+        """What a branch consists of, if that is one node: then it needs no line of its own."""
+        children = [*self.recent, *self.running]
+        return children[0] if len(children) == 1 else self
+
+    def end(self, how: str) -> None:
+        self.ended = how
+        self.seconds = perf_counter() - self.since
+        if self.around is not None:
+            del self.around.running[self]
+            self.around.unshown += len(self.around.recent) == _MOST_ENDED
+            self.around.recent.append(self)
+
+
+class Progress:
+    """Shows a run while it goes on: give it to `run(plan, listen=...)`, and enter it as a context manager."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._began = perf_counter()
+        self._nesting = Nesting[_Item]()
+        self._count = 0
+        self._broken = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Stop showing."""
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if self._broken:
+            return
+        try:
+            self._take(event)
+        except Exception:
+            self._broken = True
+
+    def note(self, text: str) -> None:
+        """Show a line of text that stays."""
+        with suppress(OSError, ValueError):  # nobody reads it any more, or the stream is closed
+            print(text, file=self._stream, flush=True)
+
+    def _take(self, event: Event) -> None:
+        path, what = event.path, event.what
+        if not isinstance(event, Started):
+            item = self._nesting.close(path, what)
+            if item is not None:
+                item.end(_HOW_ENDED[type(event)])
+                self._ended(item)
+            return
+        node = node_of(what)
+        if type(what) in (Root, Branch):
+            label = str(what.name)
+        elif node is None or type(what) in _AT_ONCE:
+            return
+        else:
+            label = node if is_span(what) else _shortened(repr(what))
+        around = self._nesting.enclosing(path)
+        if node is not None and around is not None and around.node == node:
+            return  # how the node around it is performed
+        item = _Item(node, label, around)
+        self._count += 1
+        item.begin(self._count)
+        self._nesting.open(path, what, item)
+        self._started(item)
+
+    def _started(self, item: _Item) -> None:
+        if item.node is not None:
+            self._line(item, f"started    {item.label}")
+
+    def _ended(self, item: _Item) -> None:
+        if item.node is not None:
+            self._line(item, f"{item.ended:9}  {item.label} ({duration(item.seconds)})")
+
+    def _line(self, item: _Item, text: str) -> None:
+        self.note(f"{perf_counter() - self._began:8.3f} s  {'  ' * item.depth}{text}")
+
+
+class _Live(Progress):
+    """The same as a tree, drawn some times per second by a thread of Rich's."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        from rich.console import Console
+        from rich.live import Live
+
+        self._root: _Item | None = None
+        self._console = Console(file=stream)
+        # What a plan prints must not be drawn over, if it goes to the same terminal; in a pipe it is left alone.
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._drawn,
+            refresh_per_second=8,
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        with suppress(Exception):
+            self._live.stop()
+
+    def note(self, text: str) -> None:
+        with suppress(Exception):
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _started(self, item: _Item) -> None:
+        if item.around is None:
+            self._root = item
+
+    def _ended(self, item: _Item) -> None:
+        """The next picture shows it."""
+
+    def _drawn(self) -> Any:
+        from rich.text import Text
+
+        if self._root is None:
+            return Text("")
+        try:
+            return self._tree(self._root)
+        except (
+            Exception
+        ):  # the run's thread may change a list under our hands: the next picture will be whole
+            return Text(self._root.label)
+
+    def _tree(self, item: _Item) -> Tree:
+        from rich.tree import Tree
+
+        tree = Tree(_line_of(item))
+        running = list(item.running)
+        shown = [*item.recent, *running[:_MOST_RUNNING]]
+        for child in sorted(shown, key=lambda child: child.number):
+            tree.add(self._tree(child.only_child() if child.node is None else child))
+        more = item.unshown + len(running[_MOST_RUNNING:])
+        if more:
+            tree.add(f"[dim]... and {more} more[/]")
+        return tree
+
+
+def _line_of(item: _Item) -> str:
+    from rich.markup import escape
+
+    seconds = item.seconds if item.ended else perf_counter() - item.since
+    return f"{_MARKS[item.ended]} {escape(item.label)} [dim]{duration(seconds)}[/]"
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 4]} ..."
+
+
+def progress(stream: TextIO | None = None) -> Progress:
+    """Progress on `stream` (standard error unless given): live on a terminal, else line by line.
+
+    >>> import io
+    >>> from lambdacat_effects import Sleep, ambient, span
+    >>> lines = io.StringIO()
+    >>> with progress(lines) as shown:
+    ...     ambient.run_pure(span("wait", Sleep(1)), listen=shown)
+    >>> [line.split()[2:4] for line in lines.getvalue().splitlines()]
+    [['started', 'wait'], ['started', 'Sleep(seconds=1)'], ['done', 'Sleep(seconds=1)'], ['done', 'wait']]
+    """
+    to = sys.stderr if stream is None else stream
+    live = to.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
+    return _Live(to) if live else Progress(to)

@@ -1,0 +1,329 @@
+"""Memory in a dictionary and on disk: one behaviour, and what only the disk can promise."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import attrs
+import lmdb
+import pytest
+import trio
+import trio.testing
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lambdacat_effects import (
+    Forget,
+    Handler,
+    Memory,
+    Ok,
+    Plan,
+    Remember,
+    attempt,
+    forget,
+    in_memory,
+    lmdb_memory,
+    parallel,
+    recall,
+    remember,
+    store_memory,
+)
+from lambdacat_effects.errors import (
+    InvalidArgument,
+    NotPure,
+    NotSerialisable,
+    ResourceNotOpen,
+    StoredValueMismatch,
+    StoreUnusable,
+)
+from lambdacat_effects.storage import InMemoryStore, LmdbStore
+
+
+@attrs.define
+class Note:
+    text: str
+    tags: set[str]
+    at: dt.datetime | None = None
+
+
+@pytest.fixture(params=["in memory", "lmdb"])
+def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Handler[Memory]:
+    return in_memory() if request.param == "in memory" else lmdb_memory(tmp_path / "state")
+
+
+async def test_what_is_remembered_is_recalled_as_its_type_until_forgotten(memory: Handler[Memory]) -> None:
+    note = Note("a", {"x", "y"}, dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
+
+    def plan() -> Plan[Memory, list[Any]]:
+        before = yield from recall("notes", "1", as_type=Note)
+        yield from remember("notes", "1", note)
+        kept = yield from recall("notes", "1", as_type=Note)
+        found = yield from forget("notes", "1")
+        again = yield from forget("notes", "1")
+        return [before, kept, found, again, (yield from recall("notes", "1", as_type=Note))]
+
+    assert await memory.run(plan()) == [None, note, True, False, None]
+
+
+async def test_memory_outlives_the_run(memory: Handler[Memory]) -> None:
+    await memory.run(remember("n", "k", [1]))
+    assert await memory.run(recall("n", "k", as_type=list[int])) == [1]
+
+
+async def test_nothing_is_shared_with_the_plan(memory: Handler[Memory]) -> None:
+    """What the plan does to a value after remembering it, or to a recalled one, is its own affair."""
+
+    def plan() -> Plan[Memory, tuple[Any, Any]]:
+        value = [1]
+        yield from remember("n", "k", value)
+        value.append(2)
+        first = yield from recall("n", "k", as_type=list[int])
+        assert first is not None
+        first.append(3)
+        return first, (yield from recall("n", "k", as_type=list[int]))
+
+    assert await memory.run(plan()) == ([1, 3], [1])
+
+
+async def test_what_cannot_be_stored_replaces_nothing(memory: Handler[Memory]) -> None:
+    await memory.run(remember("n", "k", 1))
+    with pytest.raises(
+        NotSerialisable, match=r"^\('n', 'k'\) cannot be remembered: value\['f'\] is of type builtin_function"
+    ):
+        await memory.run(remember("n", "k", {"f": print}))
+    assert await memory.run(recall("n", "k", as_type=int)) == 1
+
+
+async def test_another_type_is_a_mismatch_and_changes_nothing(memory: Handler[Memory]) -> None:
+    await memory.run(remember("n", "k", {"a": ["x"]}))
+    with pytest.raises(
+        StoredValueMismatch,
+        match=r"^\('n', 'k'\) cannot be recalled: what is stored does not read as dict\[str, list\[int\]\]: "
+        r"value\['a'\]\[0\]: expected int, found text",
+    ):
+        await memory.run(recall("n", "k", as_type=dict[str, list[int]]))
+    assert await memory.run(recall("n", "k", as_type=dict)) == {"a": ["x"]}
+
+
+async def test_none_is_recalled_as_none_whatever_the_type(memory: Handler[Memory]) -> None:
+    await memory.run(remember("n", "k", None))
+    assert await memory.run(recall("n", "k", as_type=Note)) is None
+    assert await memory.run(forget("n", "k")) is True
+
+
+async def test_branches_remember_at_the_same_time(memory: Handler[Memory]) -> None:
+    def plan() -> Plan[Memory, list[int | None]]:
+        yield from parallel(*[remember("n", str(i), i) for i in range(20)])
+        return list((yield from parallel(*[recall("n", str(i), as_type=int) for i in range(20)])))
+
+    assert await memory.run(plan()) == list(range(20))
+
+
+names = st.sampled_from(["a", "b", "\0", "é" * 300])
+values = st.one_of(
+    st.integers(), st.text(), st.lists(st.floats(allow_nan=False)), st.builds(Note, st.text(), st.sets(st.text())),
+    st.just({1: (2, None)}), st.just(print), st.just([{"deep": object()}]),
+)  # fmt: skip
+types = st.sampled_from(
+    [int, str, list[float], list[int], Note, dict[int, tuple[int, None]], object, int | str]
+)
+steps = st.one_of(
+    st.builds(Remember, names, names, values),
+    st.builds(lambda n, k, t: recall(n, k, as_type=t), names, names, types),
+    st.builds(Forget, names, names),
+)
+
+
+def outcomes(program: list[Any]) -> Plan[Memory, list[Any]]:
+    found: list[Any] = []
+    for step in program:
+        outcome = yield from attempt(step)
+        found.append(outcome if isinstance(outcome, Ok) else (type(outcome.error), str(outcome.error)))
+    return found
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(steps, max_size=12))
+def test_both_memories_agree_in_everything(program: list[Any]) -> None:
+    """Any program has the same answers and the same errors in a dictionary and on disk."""
+    with tempfile.TemporaryDirectory() as directory:
+        on_disk = trio.run(lmdb_memory(directory).run, outcomes(program))
+    assert on_disk == in_memory().run_pure(outcomes(program))
+
+
+# In memory
+
+
+def test_memory_in_a_dictionary_needs_no_event_loop_and_is_its_own() -> None:
+    one, two = in_memory(), in_memory()
+    one.run_pure(remember("n", "k", 1))
+    assert one.run_pure(recall("n", "k", as_type=int)) == 1
+    assert two.run_pure(recall("n", "k", as_type=int)) is None
+
+
+def test_memory_may_start_with_something() -> None:
+    note = Note("a", set())
+    memory = in_memory({("n", "k"): note})
+    note.text = "changed"
+    assert memory.run_pure(recall("n", "k", as_type=Note)) == Note("a", set())
+
+
+@pytest.mark.parametrize("name", ["nk", ("n",), ("n", ""), ("", "k"), ("n", 1), ("n", "k", "x")])
+def test_what_is_there_at_the_start_has_names_that_remember_takes(name: Any) -> None:
+    with pytest.raises(InvalidArgument):
+        in_memory({name: 1})
+
+
+def test_what_is_there_at_the_start_can_be_stored() -> None:
+    with pytest.raises(NotSerialisable, match=r"\('n', 'k'\) cannot be remembered: value is of type"):
+        in_memory({("n", "k"): print})
+
+
+def test_any_store_will_do() -> None:
+    store = InMemoryStore()
+    store_memory(store).run_pure(remember("n", "k", {"b": 1, "a": 2}))
+    assert store.get("n", "k") == b'{"a":2,"b":1}'
+
+
+# On disk
+
+
+async def test_the_directory_is_made_and_closed_after_the_run(tmp_path: Path) -> None:
+    memory = lmdb_memory(tmp_path / "some" / "state")
+    assert not (tmp_path / "some").exists()
+    await memory.run(remember("n", "k", 1))
+    lmdb.open(str(tmp_path / "some" / "state")).close()  # refused while the process has it open
+
+
+async def test_handlers_and_runs_share_a_directory(tmp_path: Path) -> None:
+    one, two = lmdb_memory(tmp_path), lmdb_memory(str(tmp_path))
+    async with one:
+        await one.run(remember("n", "k", 1))
+        assert await two.run(recall("n", "k", as_type=int)) == 1
+        await (one | two).run(remember("n", "k", 2))
+        assert await one.run(recall("n", "k", as_type=int)) == 2
+
+
+def test_a_relative_path_means_where_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    memory = lmdb_memory("state")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    trio.run(memory.run, remember("n", "k", 1))
+    assert (tmp_path / "state" / "data.mdb").exists()
+
+
+@pytest.mark.parametrize("path", [None, 3, "", b"state"])
+def test_a_path_is_what_names_a_directory(path: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"lmdb_memory takes the path of a directory"):
+        lmdb_memory(path)
+
+
+async def test_a_directory_that_cannot_be_used_fails_the_run_at_its_start(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    started = []
+
+    def plan() -> Plan[Memory, None]:
+        started.append(True)
+        yield from remember("n", "k", 1)
+
+    with pytest.raises(StoreUnusable, match=r"is a file: give another path"):
+        await lmdb_memory(tmp_path / "file").run(plan())
+    assert started == []
+
+
+async def test_a_memory_that_is_not_open_says_so(tmp_path: Path) -> None:
+    closed = Handler[Memory](lmdb_memory(tmp_path).bindings)  # without what it owns
+    for plan in (recall("n", "k", as_type=int), remember("n", "k", 1), forget("n", "k")):
+        with pytest.raises(ResourceNotOpen, match=rf"the memory in '{tmp_path}' is not open"):
+            await closed.run(plan)
+
+
+def test_without_an_event_loop_the_disk_can_only_be_read(tmp_path: Path) -> None:
+    trio.run(lmdb_memory(tmp_path).run, remember("n", "k", 1))
+    assert lmdb_memory(tmp_path).run_pure(recall("n", "k", as_type=int)) == 1
+    with pytest.raises(NotPure, match=r"is answered by the async handler lmdb_memory"):
+        lmdb_memory(tmp_path).run_pure(remember("n", "k", 2))
+
+
+HOLDER = """
+import sys
+import lmdb
+with lmdb.open(sys.argv[1], map_size=64 << 30, max_dbs=16).begin(write=True):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+async def test_a_cancelled_run_waits_for_its_write(tmp_path: Path) -> None:
+    """Another process holds the store's lock; the run, cancelled, ends only once its write is on the disk."""
+    memory = lmdb_memory(tmp_path)
+    async with memory:
+        with subprocess.Popen(
+            [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as holder:
+            assert holder.stdin is not None
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            ended = trio.Event()
+            with trio.CancelScope() as scope:
+                async with trio.open_nursery() as nursery:
+
+                    @nursery.start_soon
+                    async def write() -> None:
+                        try:
+                            await memory.run(parallel(remember("n", "first", 1), remember("n", "second", 2)))
+                        finally:
+                            ended.set()
+
+                    await trio.testing.wait_all_tasks_blocked()
+                    scope.cancel()
+                    with trio.CancelScope(shield=True):
+                        await trio.testing.wait_all_tasks_blocked()
+                        assert not ended.is_set()
+                        holder.stdin.close()
+                        await ended.wait()
+        assert scope.cancelled_caught
+        # One was being written; the other waited for its turn, which never came.
+        kept = [await memory.run(recall("n", key, as_type=int)) for key in ("first", "second")]
+        assert sorted(map(str, kept)) in (["1", "None"], ["2", "None"])
+
+
+def test_what_was_acknowledged_outlives_the_process_that_was_killed(tmp_path: Path) -> None:
+    """Each line on the pipe is a write that `remember` has answered."""
+    script = """
+import os, signal, sys
+import trio
+from lambdacat_effects import lmdb_memory, remember
+def plan():
+    for i in range(10):
+        yield from remember("n", str(i), i)
+        os.write(1, b"%d\\n" % i)
+    os.kill(os.getpid(), signal.SIGKILL)
+trio.run(lmdb_memory(sys.argv[1]).run, plan())
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, timeout=60)
+    assert done.returncode == -9
+    acknowledged = done.stdout.split()
+    assert len(acknowledged) == 10
+    with LmdbStore(tmp_path) as store:
+        assert dict(store.scan("n")) == {n.decode(): n for n in acknowledged}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes of this kind")
+def test_importing_the_package_loads_neither_lmdb_nor_cattrs() -> None:
+    script = (
+        "import sys, lambdacat_effects, lambdacat_effects.handlers, lambdacat_effects.storage\n"
+        "lambdacat_effects.in_memory(); lambdacat_effects.lmdb_memory('state')\n"
+        "print([m for m in sys.modules if m.split('.')[0] in ('lmdb', 'cattrs')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=os.sep
+    )
+    assert (done.stdout, done.stderr) == ("[]\n", "")
