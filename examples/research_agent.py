@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -70,36 +71,32 @@ class Answer:
 
 PROJECT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lambdacat"
+MARKDOWN = ["*.md"]
 
 
 def docs() -> search.EmbeddedIndex:
     """The index of this project's documents, built if they have changed."""
     if not (PROJECT / "lambdacat_effects").is_dir():
-        return search.EmbeddedIndex()  # this file has been copied elsewhere
-    return search.EmbeddedIndex.build_or_open(
-        CACHE / "docs.db",
-        search.folder_fingerprint(PROJECT, ["*.md"]),
-        lambda: search.folder_passages(PROJECT, ["*.md"]),
-    )
+        return search.EmbeddedIndex()  # this file is not where it came from, so there is nothing to find
+    now = search.folder_fingerprint(PROJECT, MARKDOWN)
+    passages = partial(search.folder_passages, PROJECT, MARKDOWN)
+    return search.EmbeddedIndex.build_or_open(CACHE / "docs.db", now, passages)
 
 
 def stdlib() -> search.EmbeddedIndex:
-    """The index of Python's own documentation, built if there is none. That takes some seconds."""
-    return search.EmbeddedIndex.build_or_open(
-        CACHE / "stdlib.db", search.stdlib_fingerprint(), search.stdlib_passages
-    )
+    """The index of Python's own documentation. Building it takes some seconds."""
+    now = search.stdlib_fingerprint()
+    return search.EmbeddedIndex.build_or_open(CACHE / "stdlib.db", now, search.stdlib_passages)
 
 
 @tool
-def index_docs() -> int:
-    with docs() as index:
-        return len(index)
+def index_docs() -> None:
+    docs().close()
 
 
 @tool
-def index_stdlib() -> int:
-    with stdlib() as index:
-        return len(index)
+def index_stdlib() -> None:
+    stdlib().close()
 
 
 @tool
@@ -118,7 +115,12 @@ def search_stdlib(question: str, *, limit: int = 8) -> list[search.Passage]:
 def synthesise(question: Question, docs: Found, stdlib: Found) -> Answer:
     found = {"docs": docs, "stdlib": stdlib}
     # Scores of two indexes are not comparable, so the best passage of each counts as 1.
-    passages = [evolve(p, score=p.score / ps[0].score) for ps in found.values() if ps for p in ps]
+    passages = [
+        evolve(p, score=p.score / (ps[0].score or 1))
+        for ps in found.values()
+        if ps is not MISSING
+        for p in ps
+    ]
     late = tuple([source for source, passages in found.items() if passages is MISSING])
     return Answer(question, tuple(extractive_summary(question.text, passages)), late)
 
@@ -133,8 +135,9 @@ def research(question: str) -> Plan[Tools | Memory, Answer]:
     if known is not None:
         return known
     yield from span("prepare", parallel(index_docs(), index_stdlib()))
-    searches = parallel(search_docs(asked.text), search_stdlib(asked.text), timeout=2.0, partial=True)
-    docs, stdlib = yield from searches
+    docs, stdlib = yield from parallel(
+        search_docs(asked.text), search_stdlib(asked.text), timeout=2.0, partial=True
+    )
     answer = yield from synthesise(asked, docs, stdlib)
     if not answer.late:  # else the next run may find more
         yield from remember("answers", asked.text, answer)
@@ -182,24 +185,19 @@ def remember_answer(state: Research) -> Step:
     return state
 
 
-actions = dsl.Actions.empty()
-for step in (recall_answer, prepare, find_docs, find_stdlib, write, remember_answer):
-    actions = actions.register(step.__name__, step)
+steps = [recall_answer, prepare, find_docs, find_stdlib, write, remember_answer]
+actions = dsl.Actions.of({step.__name__: step for step in steps})
 
-search_both = dsl.parallel("find_docs", "find_stdlib", timeout_s=2.0, partial=True)
-agent = dsl.sequence(
-    "recall_answer",
-    dsl.loop_while(
-        lambda state: state.answer is None,
-        dsl.sequence("prepare", search_both, "write", "remember_answer"),
-    ),
-)
+searches = dsl.parallel("find_docs", "find_stdlib", timeout_s=2.0, partial=True)
+work = dsl.sequence("prepare", searches, "write", "remember_answer")
+agent = dsl.sequence("recall_answer", dsl.loop_while(lambda state: state.answer is None, work))
 program = dsl.compile_plan(agent, actions)
 
 
 def research_dsl(question: str) -> Plan[Tools | Memory, Answer]:
     """The same as `research`."""
-    return (yield from program(Research(Question.parse(question)))).answer
+    answer: Answer = (yield from program(Research(Question.parse(question)))).answer
+    return answer
 
 
 if __name__ == "__main__":

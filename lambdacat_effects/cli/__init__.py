@@ -5,6 +5,7 @@
     loading.py     FILE:PLAN to a plan, and the handlers to run it with
     arguments.py   a plan's own arguments, as its annotations say
     running.py     signals, clean cancellation
+    printing.py    answers and errors
 
 The answer goes to standard output, and everything else to standard error, so that answers can be piped.
 """
@@ -14,26 +15,30 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, TypeGuard
+from typing import Annotated, Any
 
 import trio
 from cyclopts import App, CycloptsError, Parameter
 
+from lambdacat_effects.algebra.result import Err, Ok
 from lambdacat_effects.cli.arguments import bind, print_help
 from lambdacat_effects.cli.loading import find_plan, handlers_of, load, plans_in, split_target
+from lambdacat_effects.cli.printing import print_answer, print_error, say
 from lambdacat_effects.cli.running import Outcome, run_plan
-from lambdacat_effects.errors import CommandError, LambdacatError, Misuse, StoreUnusable
+from lambdacat_effects.errors import CommandError, Misuse, StoreUnusable
 from lambdacat_effects.observability import Progress, Recorder, progress, report_table
 from lambdacat_effects.runtime.events import Event
 
 __all__ = ["main"]
 
 OK, FAILED, WRONG = 0, 1, 2
+
+_FOR_THE_USER = (Misuse, StoreUnusable)
+"""Errors that say all there is to say; of others, where they were raised matters."""
 
 app = App(
     name="lambdacat",
@@ -60,10 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(f"{error}\nlambdacat --help says more")
     except (CommandError, Misuse) as error:
         if error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
+            print_error(error.__cause__)
         return _refuse(str(error))
     except KeyboardInterrupt:
-        _say("cancelled before the run began")
+        say("cancelled before the run began")
         return 128 + signal.SIGINT
     except BrokenPipeError:
         # Whoever read the answer has had enough. Python would complain once more when it flushes at its end.
@@ -72,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status if isinstance(status, int) else OK
 
 
-@app.command(help_flags=())  # its --help is about the plan
+# No help flags: with a plan, --help is about the plan.
+@app.command(help_flags=(), usage="Usage: lambdacat run FILE:PLAN [ARGS] [OPTIONS]")
 def run(
     target: Annotated[str | None, Parameter(name="FILE:PLAN", allow_leading_hyphen=True)] = None,
     /,
@@ -83,8 +89,8 @@ def run(
 ) -> int:
     """Run a plan, live, and print its answer.
 
-    Effects mean what the file's `handlers` say (a Handler, or a function from the store's path to one). Without it, the
-    file's tools are called, and memory is kept in the store.
+    Effects mean what the file's `handlers` say (a Handler, or a function from the store's path to one). Without it,
+    the file's tools are called, and memory is kept in the store.
 
     Parameters
     ----------
@@ -122,7 +128,7 @@ def run(
 def _list_plans(file: str, plans: list[str]) -> int:
     if not plans:
         raise CommandError(f"{file} defines no plan: write a generator function that yields effects")
-    _say(f"{file} has these plans; run one with `lambdacat run {file}:PLAN`")
+    say(f"{file} has these plans; run one with `lambdacat run {file}:PLAN`")
     print(*plans, sep="\n")
     return OK
 
@@ -137,48 +143,40 @@ def _perform(
                 recorder(event)
             shown(event)
 
-        say = partial(_said_by, shown.note)
-        return trio.run(partial(run_plan, handlers, make, name=name, listen=listen, say=say))
+        def note(text: str) -> None:
+            shown.note(f"lambdacat: {text}")
+
+        return trio.run(partial(run_plan, handlers, make, name=name, listen=listen, say=note))
 
 
 def _finish(outcome: Outcome, recorder: Recorder | None) -> int:
     """Print how it ended and answer the exit status."""
-    error = outcome.error
-    if outcome.cancelled_by is None and error is None:
-        _print_answer(outcome.answer)
-    if recorder is not None and recorder.events:
+    answer, status = outcome.answer, OK
+    if isinstance(answer, Ok):
+        print_answer(answer.value)
+    if recorder is not None and (report := recorder.report()).rows:
         from rich.console import Console
 
-        Console(stderr=True).print(report_table(recorder.report()))
-    if error is not None:
-        if isinstance(error, LambdacatError) and isinstance(error, (Misuse, CommandError, StoreUnusable)):
-            _say(str(error))
+        Console(stderr=True).print(report_table(report))
+    if isinstance(answer, Err):
+        if isinstance(answer.error, _FOR_THE_USER):
+            say(str(answer.error))
         else:
-            traceback.print_exception(error)
-    if outcome.cancelled_by is not None:
-        clean_up = "clean-up finished" if error is None else "and clean-up failed"
-        _say(f"cancelled; {outcome.effects} effects had been answered, {clean_up}")
-        return 128 + outcome.cancelled_by
-    if error is None:
-        return OK
-    return WRONG if isinstance(error, (Misuse, CommandError)) else FAILED
+            print_error(answer.error)
+        status = WRONG if isinstance(answer.error, Misuse) else FAILED
+    if outcome.interrupted_by is not None:
+        say(_farewell(outcome))
+        status = 128 + outcome.interrupted_by
+    return status
 
 
-def _print_answer(answer: Any) -> None:
-    if answer is None:
-        return
-    if isinstance(answer, str):
-        print(answer)
-    elif hasattr(type(answer), "__rich__"):
-        from rich.console import Console
-
-        Console().print(answer)
-    elif type(answer).__str__ is not object.__str__:
-        print(answer)
-    else:
-        from rich.pretty import pretty_repr
-
-        print(pretty_repr(answer))
+def _farewell(outcome: Outcome) -> str:
+    answered = f"{outcome.effects} effect{'' if outcome.effects == 1 else 's'} had been answered"
+    if outcome.answer is None:
+        return f"cancelled; {answered}, clean-up finished"
+    if isinstance(outcome.answer, Err):
+        return f"cancelled; {answered}, and then the plan failed, see above"
+    return f"cancelled too late: all {answered}, and the plan's answer is printed"
 
 
 class _Silence(Progress):
@@ -188,14 +186,6 @@ class _Silence(Progress):
         """Show nothing."""
 
 
-def _said_by(note: Callable[[str], None], text: str) -> None:
-    note(f"lambdacat: {text}")
-
-
-def _say(text: str) -> None:
-    print(f"lambdacat: {text}", file=sys.stderr, flush=True)
-
-
 def _refuse(text: str) -> int:
-    _say(text)
+    say(text)
     return WRONG

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, cast, get_args, get_origin
 
-from cyclopts import App, CycloptsError, Parameter, Token
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, Token
 
 from lambdacat_effects.errors import CommandError
 
@@ -24,8 +24,9 @@ def bind(fn: Callable[..., Any], tokens: Sequence[str], command: str) -> Callabl
     try:
         _, bound, _ = app.parse_args(list(tokens), exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        error.verbose = False
-        raise CommandError(f"{error}\n{_usage(signature, command)}\n{command} --help says more") from None
+        raise CommandError(
+            f"{_explained(error, signature)}\n{_usage(signature, command)}\n{command} --help says more"
+        ) from None
     return lambda: fn(*bound.args, **bound.kwargs)
 
 
@@ -65,6 +66,16 @@ def _json_or_text(_type: object, tokens: Sequence[Token]) -> object:
         return tokens[0].value
 
 
+def _explained(error: CycloptsError, signature: inspect.Signature) -> str:
+    argument = error.argument
+    if isinstance(error, MissingArgumentError) and argument is not None and not argument.tokens:
+        parameter = signature.parameters.get(argument.field_info.name)
+        if parameter is not None and parameter.kind is not parameter.KEYWORD_ONLY:
+            return f"the argument {_shown(parameter)} is missing: a value of type {_type_name(parameter)}"
+    error.verbose = False
+    return str(error)
+
+
 def _app(fn: Callable[..., Any], signature: inspect.Signature, command: str) -> App:
     def plan(*args: Any, **kwargs: Any) -> Any:
         return fn(*args, **kwargs)
@@ -79,21 +90,29 @@ def _app(fn: Callable[..., Any], signature: inspect.Signature, command: str) -> 
 def _usage(signature: inspect.Signature, command: str) -> str:
     words = [f"Usage: {command}"]
     for parameter in signature.parameters.values():
-        name = parameter.name.replace("_", "-")
+        needed = parameter.default is parameter.empty
         if parameter.kind is parameter.VAR_POSITIONAL:
-            words.append(f"[{name.upper()} ...]")
+            words.append(f"[{_shown(parameter)} ...]")
         elif parameter.kind is parameter.VAR_KEYWORD:
             words.append("[--NAME VALUE ...]")
-        else:
-            needed = parameter.default is parameter.empty
-            named = parameter.kind is parameter.KEYWORD_ONLY or not needed
-            word = f"--{name} {_type_name(parameter)}" if named else name.upper()
+        elif parameter.kind is parameter.KEYWORD_ONLY or not needed:
+            word = f"--{_shown(parameter).lower()} {_type_name(parameter).upper()}"
             words.append(word if needed else f"[{word}]")
+        else:
+            words.append(_shown(parameter))
     return " ".join(words)
 
 
+def _shown(parameter: inspect.Parameter) -> str:
+    return parameter.name.strip("_").replace("_", "-").upper()
+
+
 def _type_name(parameter: inspect.Parameter) -> str:
-    kind = parameter.annotation
+    kind: Any = parameter.annotation
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
     if kind is parameter.empty:
-        kind = type(parameter.default)
-    return str(getattr(kind, "__name__", kind)).upper()
+        kind = cast(Any, type(parameter.default))
+    if kind is Any:
+        return "JSON or text"
+    return str(getattr(kind, "__name__", kind))

@@ -97,7 +97,8 @@ def _load_dotted(name: str) -> ModuleType:
             f"there is no file and no module {name}: give the path of a Python file (such as {name}.py), or the "
             "dotted name of a module that can be imported from here"
         )
-    return _executing(name, lambda: importlib.import_module(name))
+    _executing(name, lambda: importlib.import_module(name))
+    return sys.modules[name]
 
 
 def _on_sys_path(folder: Path) -> None:
@@ -106,9 +107,9 @@ def _on_sys_path(folder: Path) -> None:
         sys.path.insert(0, str(folder))
 
 
-def _executing(what: str, load: Callable[[], Any]) -> Any:
+def _executing(what: str, load: Callable[[], object]) -> None:
     try:
-        return load()
+        load()
     except Exception as error:
         _drop_our_frames(error)
         raise CommandError(f"{what} cannot be loaded: {type(error).__name__}: {error}") from error
@@ -196,7 +197,7 @@ def handlers_of(module: ModuleType, file: str, store: Path) -> Handler[Any]:
     if given is None:
         tools: list[Tool[..., Any]] = [value for value in vars(module).values() if isinstance(value, Tool)]
         return call_tools(*dict.fromkeys(tools)) | lmdb_memory(store)
-    if callable(given) and not isinstance(given, Handler):
+    if callable(given):
         try:
             inspect.signature(given).bind(store)
         except TypeError as error:
@@ -205,11 +206,12 @@ def handlers_of(module: ModuleType, file: str, store: Path) -> Handler[Any]:
                 "define it as `def handlers(store: Path) -> Handler[...]`"
             ) from None
         given = given(store)
-    if not isinstance(given, Handler):
+    if not isinstance(cast(object, given), Handler):
         raise CommandError(
             f"`handlers` in {file} is {given!r}: make it a Handler, or a function from the store's path to one"
         )
-    return cast("Handler[Any]", given)
+    handlers: Handler[Any] = given
+    return handlers
 
 
 def _python_files(folder: Path) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import trio
 
+from lambdacat_effects.algebra.result import Err, Ok
 from lambdacat_effects.effects.ambient import Blocking
 from lambdacat_effects.observability.nodes import Nesting, is_span, node_of
 from lambdacat_effects.runtime.events import Answered, Event, Listener, Started
@@ -25,12 +26,13 @@ _PATIENCE = 0.25  # seconds that clean-up may take before it is worth a word
 
 @attrs.frozen
 class Outcome:
-    """How a run ended: with an answer, with an error, cancelled by a signal, or with both of the last."""
+    """How a run ended."""
 
-    answer: Any = None
-    error: BaseException | None = None
-    cancelled_by: signal.Signals | None = None
-    effects: int = 0
+    answer: Ok[Any] | Err[Exception] | None
+    """None if it was cancelled."""
+    interrupted_by: signal.Signals | None
+    """The signal that came, even if the run was at its end by then."""
+    effects: int
     """How many effects had been answered."""
 
 
@@ -40,7 +42,7 @@ class _Watch:
     def __init__(self, listen: Listener) -> None:
         self.listen = listen
         self.answered = 0
-        self.unanswered = Nesting[object]()
+        self.unanswered = Nesting[Any]()
 
     def __call__(self, event: Event) -> None:
         if node_of(event.what) is not None and not is_span(event.what):
@@ -53,12 +55,11 @@ class _Watch:
 
     def awaited(self) -> str:
         """What keeps a cancelled run from ending, in words."""
-        open_effects = self.unanswered.items()
-        threads = [e for e in open_effects if isinstance(e, Blocking) and e.isolate == "thread"]
+        unanswered = self.unanswered.items()
+        threads = [_call_name(e.fn) for e in unanswered if type(e) is Blocking and e.isolate == "thread"]
         if threads:
-            names = ", ".join(_call_name(blocking.fn) for blocking in threads)
-            return f"{names} (a plain function in a thread, which cannot be stopped, only waited for)"
-        return ", ".join(map(_short, open_effects)) or "clean-up"
+            return f"{', '.join(threads)}: threads cannot be stopped, so the function has to return first"
+        return ", ".join(map(_short, unanswered)) or "clean-up"
 
 
 class _Interruption:
@@ -99,8 +100,8 @@ class _Interruption:
             self.scope.cancel()
         else:
             self.say(
-                f"still waiting for {self.watch.awaited()}. Threads cannot be stopped; "
-                f"`kill -9 {os.getpid()}` ends everything at once, without clean-up"
+                f"still waiting for {self.watch.awaited()}. To end everything at once, without clean-up: "
+                f"kill -9 {os.getpid()}"
             )
 
     async def explain(self) -> None:
@@ -123,22 +124,18 @@ async def run_plan(
     """Run the plan that `make` makes. `say` is told, in words, what happens when a signal comes."""
     watch = _Watch(listen)
     interruption = _Interruption(watch, say)
-    answer: Any = None
-    error: BaseException | None = None
+    answer: Ok[Any] | Err[Exception] | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(interruption.explain)
         try:
-            with interruption.receiving(), interruption.scope as scope:
-                answer = await handlers.run(make(), name=name, listen=watch)
-        except (Exception, KeyboardInterrupt) as exc:
-            error = exc
+            with interruption.receiving(), interruption.scope:
+                answer = Ok(await handlers.run(make(), name=name, listen=watch))
+        except Exception as error:
+            answer = Err(error)
+        except (KeyboardInterrupt, BaseExceptionGroup):  # the latter from a busy branch
+            interruption.signal = interruption.signal or signal.SIGINT
         nursery.cancel_scope.cancel()
-    if isinstance(error, KeyboardInterrupt):
-        return Outcome(None, None, interruption.signal or signal.SIGINT, watch.answered)
-    if error is not None and error.__traceback__ is not None:
-        error.__traceback__ = error.__traceback__.tb_next  # without this frame the plan's come first
-    cancelled = interruption.signal if scope.cancelled_caught or error is not None else None
-    return Outcome(answer, error, cancelled, watch.answered)
+    return Outcome(answer, interruption.signal, watch.answered)
 
 
 def _call_name(fn: Any) -> str:

@@ -59,7 +59,7 @@ class Sleep(AmbientEffect[None]):
     seconds: float
 
     def __attrs_post_init__(self) -> None:
-        check_seconds("Sleep", self.seconds)
+        check_seconds("Sleep", self.seconds, optional=False)
 
 
 @effect

@@ -6,11 +6,11 @@ No task outlives the plan that started it: losers are cancelled *and awaited* be
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Generic, TypeGuard, TypeVar, cast
 
 from lambdacat_effects.effects.ambient import Sleep
-from lambdacat_effects.effects.control import Control, check_seconds, perform
+from lambdacat_effects.effects.control import Control, call, check_seconds, perform
 from lambdacat_effects.effects.effect import Effect, Performs, Plan, effect, performable
 from lambdacat_effects.errors import InvalidArgument
 
@@ -85,6 +85,9 @@ class Concurrent(Control[A]):
     partial: bool = False
     limit: int | None = None
 
+    def title(self) -> str:
+        return f"{self.policy.value} of {len(self.branches)}"
+
 
 def n_best(
     *plans: Performs[E, A], n: int, score: Callable[[A], Any], timeout: float | None = None
@@ -114,7 +117,7 @@ def quorum(*plans: Performs[E, A], n: int, timeout: float | None = None) -> Plan
 
 
 def for_each(
-    items: Sequence[T],
+    items: Iterable[T],
     make: Callable[[T], Performs[E, A]],
     *,
     limit: int | None = None,
@@ -124,11 +127,15 @@ def for_each(
 
     A plan is made when its turn comes. The first failure cancels the others and raises an `ExceptionGroup`.
     """
-    if limit is not None and (not isinstance(cast(object, limit), int) or limit < 1):
+    if limit is not None and not _is_count(limit):
         raise InvalidArgument(f"for_each needs a limit of at least 1 (or None, for no limit); got {limit!r}")
     if not callable(cast(object, make)):
         raise InvalidArgument(f"for_each needs a function that makes a plan for an item; got {make!r}")
     check_seconds("timeout", timeout)
+    if not isinstance(cast(object, items), Iterable):
+        raise InvalidArgument(
+            f"for_each takes items and a function that makes a plan for one; got {items!r} as items"
+        )
     return _answer_list(Concurrent(Each(tuple(items), make), ALL, timeout=timeout, limit=limit))
 
 
@@ -142,25 +149,28 @@ def hedge(make: Callable[[], Performs[E, A]], *, after: float, copies: int = 2) 
         raise InvalidArgument(
             f"hedge starts a plan more than once, so it needs a function that makes it; got {make!r}"
         )
-    if not isinstance(cast(object, copies), int) or copies < 1:
+    if not _is_count(copies):
         raise InvalidArgument(f"hedge needs at least 1 copy; got {copies!r}")
-    check_seconds("after", after)
+    check_seconds("after", after, optional=False)
     return concurrent(tuple(_delayed(k * after, make) for k in range(copies)), FIRST_COMPLETED)
 
 
 def _delayed(seconds: float, make: Callable[[], Performs[E, A]]) -> Plan[E | Sleep, A]:
     if seconds:
         yield from Sleep(seconds)
-    plan: Performs[E, A] = performable(make())
-    return (yield from plan)
+    return (yield from call(make()))
 
 
 def _answer_list(concurrent: Concurrent[tuple[A, ...]]) -> Plan[Any, list[A]]:
     return list((yield from concurrent))
 
 
+def _is_count(n: object) -> TypeGuard[int]:
+    return isinstance(n, int) and not isinstance(n, bool) and n >= 1
+
+
 def _check_n(name: str, n: object, branches: int) -> None:
-    if not isinstance(n, int) or not 1 <= n <= branches:
+    if not _is_count(n) or n > branches:
         raise InvalidArgument(f"{name} needs n between 1 and the number of plans, {branches}; got n={n!r}")
 
 

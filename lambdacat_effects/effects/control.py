@@ -38,6 +38,9 @@ class Control(Effect[A]):
 
     __slots__ = ()
 
+    def title(self) -> str:
+        return type(self).__name__.lower()
+
 
 @effect
 class Call(Control[A]):
@@ -62,6 +65,9 @@ class Span(Control[A]):
     plan: Performs[Any, A]
     attributes: Mapping[str, object] = EMPTY
 
+    def title(self) -> str:
+        return self.name
+
 
 @effect
 class Shielded(Control[A]):
@@ -83,14 +89,15 @@ def perform(control: Control[Any]) -> Plan[Any, Any]:
     return cast("Plan[Any, Any]", iter(control))
 
 
-def check_seconds(name: str, seconds: float | None, *, zero: bool = True) -> None:
+def check_seconds(name: str, seconds: float | None, *, optional: bool = True) -> None:
     """Raise `InvalidArgument` unless `seconds` is a duration (or None, for no limit)."""
-    if seconds is None or (type(seconds) in (float, int) and seconds > 0):  # for `Sleep`, which is often made
+    if seconds is None and optional:
+        return
+    if type(seconds) in (float, int) and cast(float, seconds) > 0:  # for `Sleep`, which is often made
         return
     number = isinstance(cast(object, seconds), (int, float)) and not isinstance(cast(object, seconds), bool)
-    if not number or math.isnan(seconds) or seconds < 0 or (seconds == 0 and not zero):
-        least = "at least 0" if zero else "more than 0"
-        raise InvalidArgument(f"{name} must be a number of seconds, {least}; got {seconds!r}")
+    if not number or math.isnan(cast(float, seconds)) or cast(float, seconds) < 0:
+        raise InvalidArgument(f"{name} must be a number of seconds, at least 0; got {seconds!r}")
 
 
 def call(plan: Performs[E, A]) -> Plan[E, A]:

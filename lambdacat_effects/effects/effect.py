@@ -67,6 +67,10 @@ class Effect(Generic[A]):
         # One statement, since every effect that a plan performs passes here. (`cast` would cost a call.)
         return (yield self)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
+    def title(self) -> str:
+        """How reports call it."""
+        return repr(self)
+
     @classmethod
     def by(cls, answer: Callable[[Self], A | Awaitable[A] | Generator[Any, object, A]]) -> Handler[Self]:
         """A handler that answers this effect with a plain, async or generator function.
@@ -139,10 +143,16 @@ def as_plan(thing: object) -> Generator[Any, Any, Any]:
     return cast("Generator[Any, Any, Any]", iter(performable(thing)))
 
 
+_PERFORMING: Any = vars(Effect)["__iter__"].__code__
+
+
 def plan_name(thing: object) -> str:
     """How reports call a plan or an effect."""
+    frame = getattr(thing, "gi_frame", None)
+    if frame is not None and frame.f_code is _PERFORMING:
+        thing = frame.f_locals["self"]  # a combinator's plan
     if isinstance(thing, Effect):
-        return repr(cast(object, thing))
+        return thing.title()
     return str(getattr(thing, "__name__", thing))
 
 

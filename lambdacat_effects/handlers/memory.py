@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import trio
 
@@ -17,6 +17,8 @@ from lambdacat_effects.storage.memory_store import InMemoryStore
 from lambdacat_effects.storage.port import Store
 
 __all__ = ["in_memory", "lmdb_memory", "store_memory"]
+
+T = TypeVar("T")
 
 
 def in_memory(initial: Mapping[tuple[str, str], object] | None = None) -> Handler[Memory]:
@@ -86,12 +88,16 @@ def lmdb_memory(path: str | os.PathLike[str]) -> Handler[Memory]:
 
     async def kept(effect: Remember) -> None:
         data = _encoded(effect)  # here, not in the thread: the plan may change the value once it is answered
-        store, writer = disk.value
-        await trio.to_thread.run_sync(store.put, effect.namespace, effect.key, data, limiter=writer)
+        await write(disk.value.store.put, effect.namespace, effect.key, data)
 
     async def forgotten(effect: Forget) -> bool:
-        store, writer = disk.value
-        return await trio.to_thread.run_sync(store.delete, effect.namespace, effect.key, limiter=writer)
+        return await write(disk.value.store.delete, effect.namespace, effect.key)
+
+    async def write(method: Callable[..., T], *args: object) -> T:
+        answer = await trio.to_thread.run_sync(method, *args, limiter=disk.value.writer)
+        # It was waited for; but when it was cancelled meanwhile, its plan does not go on.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        return answer
 
     recalled = _recalling(lambda: disk.value.store)
     return Handler.of({Remember: kept, Recall: recalled, Forget: forgotten}, [disk])
@@ -111,9 +117,7 @@ def _recalling(store: Callable[[], Store]) -> Callable[[Recall[Any]], Any]:
         from lambdacat_effects.storage.codec import decode  # loads cattrs
 
         data = store().get(effect.namespace, effect.key)
-        if (
-            data is None or data == b"null"
-        ):  # None was remembered, and is an answer that every recall allows for
+        if data is None or data == b"null":  # a remembered None is an answer that every recall allows for
             return None
         try:
             return decode(data, effect.as_type)

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from lambdacat_effects.effects.ambient import Count, Log, NewId, Now, Random
+from lambdacat_effects.effects.memory import Forget, Recall, Remember
 from lambdacat_effects.observability.nodes import Nesting, is_span, node_of
 from lambdacat_effects.observability.report import duration
 from lambdacat_effects.runtime.events import Answered, Branch, Cancelled, Event, Failed, Root, Started
@@ -127,7 +128,7 @@ class Progress:
         elif node is None or type(what) in _AT_ONCE:
             return
         else:
-            label = node if is_span(what) else _shortened(repr(what))
+            label = node if is_span(what) else _label(what)
         around = self._nesting.enclosing(path)
         if node is not None and around is not None and around.node == node:
             return  # how the node around it is performed
@@ -163,7 +164,7 @@ class _Live(Progress):
         self._live = Live(
             console=self._console,
             get_renderable=self._drawn,
-            refresh_per_second=8,
+            refresh_per_second=5,
             transient=True,
             redirect_stdout=sys.stdout.isatty(),
         )
@@ -220,7 +221,11 @@ def _line_of(item: _Item) -> str:
     return f"{_MARKS[item.ended]} {escape(item.label)} [dim]{duration(seconds)}[/]"
 
 
-def _shortened(text: str) -> str:
+def _label(what: Any) -> str:
+    if type(what) in (Recall, Remember, Forget):
+        text = f"{type(what).__name__} {what.namespace} {what.key!r}"  # values may be large
+    else:
+        text = repr(what)
     text = " ".join(text.split())
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 4]} ..."
 

@@ -60,7 +60,7 @@ class Row:
 
 @attrs.frozen
 class RunReport:
-    """What a run did, node by node, in the order in which they first began."""
+    """What a run did, node by node, in the order of the plan."""
 
     rows: tuple[Row, ...]
     wall: float
@@ -81,6 +81,7 @@ class RunReport:
 
 @attrs.define
 class _Total:
+    first: Path
     calls: int = 0
     failed: int = 0
     cancelled: int = 0
@@ -125,7 +126,10 @@ class _Sweep:
         around = self.nesting.enclosing(path)
         interval = _Interval(path, node, event.at, self.activity.alone(path[:-1]), works)
         if node is not None and (around is None or around.node != node):
-            interval.total = self.totals.setdefault(node, _Total())
+            interval.total = self.totals.setdefault(node, _Total(path))
+            interval.total.first = min(
+                interval.total.first, path
+            )  # which of two branches began first is chance
             interval.total.calls += 1
         self.nesting.open(path, what, interval)
         if works:
@@ -150,7 +154,7 @@ class _Sweep:
         rows = [
             # The two sums are rounded differently, so their difference may be a little below zero.
             Row(node, t.calls, t.failed, t.cancelled, t.wall, max(0.0, t.wall - t.alone))
-            for node, t in self.totals.items()
+            for node, t in sorted(self.totals.items(), key=lambda item: item[1].first)
         ]
         return RunReport(tuple(rows), wall, self.activity.saved)
 

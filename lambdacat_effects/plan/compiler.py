@@ -89,8 +89,6 @@ class _Part:
     ask: Ask
     steps: tuple[_Part, ...] | None = None
     """Of a sequence, so that one inside another becomes one flat loop."""
-    alternatives: tuple[_Part, ...] | None = None
-    """Of an ordered choice, so that it is associative in its failures, too."""
 
 
 class _Compiler:
@@ -232,13 +230,13 @@ def _parallel(node: ParallelSpec, inner: list[_Part], combiner: Combiner) -> _Pa
     if policy is FIRST_COMPLETED:
 
         def racing(state: Any) -> Running:
-            return (yield Concurrent([arrow(state) for arrow in arrows], policy, timeout=seconds))
+            return (yield Concurrent(tuple([arrow(state) for arrow in arrows]), policy, timeout=seconds))
 
         return _calling("parallel", racing)
     if policy is ALL:
 
         def run_all(state: Any) -> Running:
-            branches = [arrow(state) for arrow in arrows]
+            branches = tuple([arrow(state) for arrow in arrows])
             answers = yield Concurrent(branches, policy, timeout=seconds, partial=partial)
             finished = [(i, answer) for i, answer in enumerate(answers) if answer is not MISSING]
             return (yield from combine(*given(finished, state)))
@@ -250,7 +248,7 @@ def _parallel(node: ParallelSpec, inner: list[_Part], combiner: Combiner) -> _Pa
     n, score = (node.n, None) if policy is QUORUM else (node.n_best or 1, _of_result(node.score))
 
     def run_some(state: Any) -> Running:
-        results = yield Concurrent([arrow(state) for arrow in numbered], policy, n, score, seconds)
+        results = yield Concurrent(tuple([arrow(state) for arrow in numbered]), policy, n, score, seconds)
         if not results:
             raise PlanTimeout(
                 f"{policy.value}: no branch had ended after {seconds:g} s", seconds=seconds or 0.0
@@ -278,8 +276,7 @@ def _of_result(score: Any) -> Callable[[tuple[int, Any]], Any]:
 
 
 def _ordered_choice(inner: list[_Part]) -> _Part:
-    alternatives = tuple([one for part in inner for one in part.alternatives or (part,)])
-    asks = tuple([one.ask for one in alternatives])
+    asks = tuple([part.ask for part in inner])
 
     def run(state: Any) -> Running:
         failures: list[Exception] = []
@@ -292,7 +289,7 @@ def _ordered_choice(inner: list[_Part]) -> _Part:
                 failures.append(error)
         raise all_failed(failures)
 
-    return attrs.evolve(_calling("choose", run), alternatives=alternatives)
+    return _calling("choose", run)
 
 
 def _choice(inner: list[_Part], chooser: Callable[[list[Any]], Any]) -> _Part:
@@ -300,7 +297,7 @@ def _choice(inner: list[_Part], chooser: Callable[[list[Any]], Any]) -> _Part:
     choose = performing(chooser)
 
     def run(state: Any) -> Running:
-        outcomes: list[Outcome] = yield Concurrent([arrow(state) for arrow in arrows], SETTLE)
+        outcomes: list[Outcome] = yield Concurrent(tuple([arrow(state) for arrow in arrows]), SETTLE)
         results = [outcome.value for outcome in outcomes if isinstance(outcome, Ok)]
         if not results:
             raise all_failed([outcome.error for outcome in outcomes if isinstance(outcome, Err)])

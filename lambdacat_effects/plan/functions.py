@@ -69,8 +69,8 @@ def kind_of(fn: Any) -> ActionKind:
 
 def _called(fn: Any) -> Any:
     """The function that a call of `fn` runs: of an instance, its class's `__call__`."""
-    itself = bool(inspect.isroutine(fn) or inspect.isclass(fn) or isinstance(fn, functools.partial))
-    return fn if itself else cast(Any, type(fn)).__call__
+    itself = inspect.isroutine(fn) or inspect.isclass(fn) or isinstance(fn, functools.partial)
+    return cast(Any, fn) if itself else cast(Any, type(cast(object, fn))).__call__
 
 
 def performing(fn: Fn) -> Callable[..., Running]:

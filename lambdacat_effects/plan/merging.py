@@ -280,5 +280,9 @@ def chosen(results: list[Any], index: object) -> Any:
 
 
 def all_failed(failures: Sequence[Exception]) -> NoneSucceeded:
-    """What is raised when no alternative is left."""
-    return NoneSucceeded(f"choose: {len(failures)} of {len(failures)} alternatives failed", failures)
+    """What is raised when no alternative is left. Those of a choice inside are alternatives of this one, so that
+    `choose` is associative in its failures, too."""
+    leaves: list[Exception] = []
+    for failure in failures:
+        leaves.extend(failure.exceptions if isinstance(failure, NoneSucceeded) else [failure])
+    return NoneSucceeded(f"choose: {len(leaves)} of {len(leaves)} alternatives failed", leaves)

@@ -289,11 +289,10 @@ def _check_parallel(spec: ParallelSpec) -> None:
         raise InvalidArgument(
             "partial=True says what ALL does at its deadline, so it needs ALL and timeout_s="
         )
-    if spec.combine is None or isinstance(spec.combine, Monoid):
-        return
-    if policy is FIRST_COMPLETED:
+    if spec.combine is not None and policy is FIRST_COMPLETED:
         raise InvalidArgument("FIRST_COMPLETED has one result, the winner's: there is nothing to combine")
-    _check_function("parallel", "combine", spec.combine)
+    if spec.combine is not None and not isinstance(spec.combine, Monoid):
+        _check_function("parallel", "combine", spec.combine)
 
 
 def _check_count(where: str, role: str, value: object, most: int | None, least: int = 1) -> None:

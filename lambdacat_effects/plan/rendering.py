@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence as SequenceOf
 from typing import Any, NamedTuple, TypeAlias
 
@@ -183,12 +184,14 @@ def _parallel_title(spec: ParallelSpec) -> str:
     return f"parallel ({', '.join(settings)})" if settings else "parallel"
 
 
+# What Mermaid, HTML or Markdown might read as more than a character. A dot, dash or underscore within a word is safe,
+# and far too frequent in names to be spelt as a number.
+_UNSAFE = re.compile(r"(?<![^\W_])[._-]|[._-](?![^\W_])|[^\w ,:/=!?'.-]")
+
+
 def _label(text: str) -> str:
-    """Quoted, with everything that Mermaid or HTML might read as more than a character as its number."""
-    return '"' + "".join(map(_escaped, text.replace("\r\n", "\n"))) + '"'
+    return f'"{_UNSAFE.sub(_escaped, text)}"'
 
 
-def _escaped(char: str) -> str:
-    if char.isalnum() or char in " _-.,:/+*=!?'":
-        return char
-    return "<br/>" if char in "\r\n" else f"#{ord(char)};"
+def _escaped(unsafe: re.Match[str]) -> str:
+    return "<br/>" if unsafe[0] == "\n" else f"#{ord(unsafe[0])};"

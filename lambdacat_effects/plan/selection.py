@@ -74,7 +74,7 @@ def choose_best(
     branches = tuple([_evaluated(compile_plan(plan, actions, ctx), score) for plan in given])
 
     def select(state: Any) -> Generator[Any, Any, Best[Any]]:
-        started = [branch(state) for branch in branches]
+        started = tuple([branch(state) for branch in branches])
         outcomes: list[Outcome] = yield Concurrent(started, SETTLE, timeout=timeout_s)
         done: list[tuple[int, Any, Any]] = [
             (i, *outcome.value) for i, outcome in enumerate(outcomes) if isinstance(outcome, Ok)

@@ -15,7 +15,8 @@ __all__ = ["Answered", "Branch", "Cancelled", "Event", "Failed", "Listener", "Pa
 
 Path: TypeAlias = tuple[str | int, ...]
 """Where in a run something happens: the run's name, then counters of effects and numbers of branches, such as
-`("research", 3, 0, 1)`: the first effect of branch 0 of the third effect. It depends on the plan alone, never on timing.
+`("research", 3, 0, 1)`: the first effect of branch 0 of the third effect. It depends on the plan alone, never on
+timing.
 """
 
 

@@ -5,11 +5,13 @@ same at any depth. Whatever a handler raises, cancellation included, is thrown i
 nothing of Trio: what waits, it awaits, and control effects are functions found in the table like any other.
 """
 
+# The loop holds plans, effects and answers of every type at once, so here their types are `Any` by nature.
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import CoroutineType, GeneratorType
-from typing import Any, Never, cast
+from types import CoroutineType, GeneratorType, TracebackType
+from typing import Any, Never, TypeAlias, cast
 
 from lambdacat_effects.effects.effect import Effect, as_plan, where
 from lambdacat_effects.errors import (
@@ -45,7 +47,24 @@ _DELEGATES = frozenset([GENERATOR, CALL, HANDLED, SPAN])
 
 # A plan that waits for the one above it: generator, table, path, effects so far (None: the same counter goes on
 # above it), and what to do at the end.
-_Frame = tuple[Any, Table, Path, "int | None", "Callable[[Any, BaseException | None], None] | None"]
+_Frame: TypeAlias = "tuple[Any, Table, Path, int | None, _Telling | None]"
+
+
+class _Telling:
+    """Tells the listener of an effect that is performed on the stack."""
+
+    __slots__ = ("effect", "path", "run")
+
+    def __init__(self, run: Run, path: Path, effect: object) -> None:
+        self.run = run
+        self.path = path
+        self.effect = effect
+
+    def begin(self) -> None:
+        self.run.started(self.path, self.effect)
+
+    def end(self, answer: Any, error: BaseException | None) -> None:
+        self.run.ended(self.path, self.effect, answer, error)
 
 
 async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
@@ -54,9 +73,10 @@ async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
     stack: list[_Frame] | None = None
     send: Any = plan.send
     answer: Any = None
-    error: BaseException | None = None
+    error: Any = None
+    known: TracebackType | None = None  # of `error`, as far as it was trimmed before it is thrown
     ended = False
-    n = 0
+    n: int = 0
     credit = stride = run.stride
     try:
         while True:
@@ -65,7 +85,7 @@ async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
             except StopIteration as stop:
                 answer, error = stop.value, None
             except BaseException as exc:
-                answer, error = None, trimmed(exc, error.__traceback__ if error is exc else None)
+                answer, error = None, trimmed(exc, known if exc is error else None)
             else:
                 error = None
                 n += 1
@@ -88,11 +108,11 @@ async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
                     if kind == ASYNC:
                         answer = await fn(effect)
                         continue
-                    leave = None
+                    leave: _Telling | None = None
                     if kind == OBSERVED:
                         kind, fn, after = fn
                         if kind in _DELEGATES:
-                            leave = _observe(run, (*path, n), effect)
+                            leave = _Telling(run, (*path, n), effect)
                         else:
                             here = (*path, n)
                             doing = _perform(kind, fn, effect, plan, Scope(table, here, run))
@@ -102,6 +122,8 @@ async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
                         stack = []
                     if kind == GENERATOR:
                         stack.append((plan, table, path, n, leave))
+                        if leave is not None:
+                            leave.begin()
                         plan = fn(effect)
                         table = table.inside(key, after)
                         path = path + (n,)  # noqa: RUF005  (half the time of unpacking)
@@ -110,6 +132,8 @@ async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
                         inner = as_plan(effect.plan)
                         _check_unstarted(inner)
                         stack.append((plan, table, path, None, leave))
+                        if leave is not None:
+                            leave.begin()
                         plan = inner
                         if kind == HANDLED:
                             table = effect.handler.over(table)
@@ -121,8 +145,11 @@ async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
                     raise  # this coroutine is being closed, so nothing can be answered any more
                 except BaseException as exc:
                     answer, error = None, trimmed(exc)
+                    known = error.__traceback__
                 continue
             # The plan has ended, well or not: its answer or error goes to the plan below.
+            if error is not None:
+                known = error.__traceback__
             if not stack:
                 ended = True
                 if error is None:
@@ -133,7 +160,7 @@ async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
             if kept is not None:
                 n = kept
             if leave is not None:
-                leave(answer, error)
+                leave.end(answer, error)
     finally:
         error = None  # it holds this frame by its traceback
         if not ended:
@@ -156,13 +183,9 @@ async def _perform(kind: int, fn: Any, effect: Any, plan: Any, scope: Scope) -> 
     raise _no_handler(kind, effect, plan)
 
 
-def _observe(run: Run, path: Path, effect: object) -> Callable[[Any, BaseException | None], None]:
-    run.started(path, effect)
-    return lambda answer, error: run.ended(path, effect, answer, error)
-
-
 def _check_unstarted(plan: Any) -> None:
-    if type(plan) is not GeneratorType:
+    kind: Any = type(plan)
+    if kind is not GeneratorType:
         raise WrongHandlerKind(f"expected a plan to perform; got {plan!r}")
     if plan.gi_suspended or plan.gi_running or plan.gi_frame is None:
         raise PlanReused(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import math
 import random
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import trio
 
@@ -18,7 +20,7 @@ from lambdacat_effects.effects.concurrency import Concurrent, Policy
 from lambdacat_effects.effects.control import Call, Handled, Shielded, Span, Timeout
 from lambdacat_effects.effects.effect import as_plan, plan_name
 from lambdacat_effects.effects.failure import Fail
-from lambdacat_effects.errors import Misuse, PlanTimeout
+from lambdacat_effects.errors import Misuse, PlanTimeout, WrongHandlerKind
 from lambdacat_effects.runtime.events import Branch, Listener
 from lambdacat_effects.runtime.interpreter import drive
 from lambdacat_effects.runtime.policies import UNENDED, Ended, conclude, enough
@@ -93,15 +95,32 @@ def _count(_effect: Count) -> None:
 
 async def _blocking(effect: Blocking[Any]) -> Any:
     if effect.isolate == "process":
-        from lambdacat_effects.runtime.worker_process import (
-            run_in_process,
-        )  # needs subprocess, which few runs do
+        # Here, since it imports subprocess, which few runs need.
+        from lambdacat_effects.runtime.worker_process import run_in_process
 
         return await run_in_process(effect.fn, effect.args, effect.kwargs)
     # A thread is never abandoned: Trio waits for it even when cancelled, so no side effect lands after the scope.
-    return await trio.to_thread.run_sync(
-        partial(effect.fn, *effect.args, **effect.kwargs), abandon_on_cancel=False
-    )
+    call = partial(effect.fn, *effect.args, **effect.kwargs)
+    answer = await trio.to_thread.run_sync(_answering(call, effect), abandon_on_cancel=False)
+    # It was waited for; but when its time was up meanwhile, its plan does not go on.
+    await trio.lowlevel.checkpoint_if_cancelled()
+    return answer
+
+
+def _answering(call: Callable[[], Any], effect: Blocking[Any]) -> Callable[[], Any]:
+    """`call`, refusing a coroutine as its answer: for Trio that is a `TypeError` like any other."""
+
+    def answering() -> Any:
+        answer = call()
+        if inspect.iscoroutine(answer):
+            answer.close()
+            raise WrongHandlerKind(
+                f"{effect!r} answered with a coroutine: what waits is no plain function; "
+                "perform it with `awaiting(...)`, or make it an async tool"
+            )
+        return answer
+
+    return answering
 
 
 async def _await(effect: Await[Any]) -> Any:
@@ -129,6 +148,40 @@ async def _opening(effect: Opening[Any], scope: Scope) -> Any:
         return await drive(as_plan(effect.plan), *scope)
 
 
+class _Ticks(trio.abc.Instrument):
+    """Counts the scheduler's ticks while some concurrent effect asks who was first."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.users = 0
+
+    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002
+        self.now += 1
+
+    def __enter__(self) -> Self:
+        if self.users == 0:
+            trio.lowlevel.add_instrument(self)
+        self.users += 1
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.users -= 1
+        if self.users == 0:
+            trio.lowlevel.remove_instrument(self)
+
+
+_ticks: trio.lowlevel.RunVar[_Ticks] = trio.lowlevel.RunVar("lambdacat ticks")
+
+
+def _ticks_of_run() -> _Ticks:
+    try:
+        return _ticks.get()
+    except LookupError:
+        ticks = _Ticks()
+        _ticks.set(ticks)
+        return ticks
+
+
 class _Branches:
     """The branches of one concurrent effect: what has ended, and the nursery to cancel when that is enough."""
 
@@ -137,29 +190,35 @@ class _Branches:
         self.table, self.path, self.run = scope
         self.total = len(asked.branches)
         self.ended = Ended([UNENDED] * self.total)
+        self.late: dict[int, Exception] = {}
+        """Failures of branches that had been cancelled."""
         self.succeeded = 0
-        self.tick = 0
-        self.tick_open = False
         self.decided = False
-        self.late: list[int] = []  # failed after they were cancelled
         self.nursery: trio.Nursery
-        self.ranked = asked.policy is Policy.FIRST_COMPLETED or asked.policy is Policy.QUORUM
+        ranked = asked.policy is Policy.FIRST_COMPLETED or asked.policy is Policy.QUORUM
+        self.ticks = _ticks_of_run() if ranked else None
 
     async def perform(self) -> Any:
         asked = self.asked
-        failure: BaseException | None = None
+        outer: BaseException | None = None
         try:
-            with nullcontext() if asked.timeout is None else trio.move_on_after(asked.timeout):
+            with (
+                self.ticks or nullcontext(),
+                nullcontext() if asked.timeout is None else trio.move_on_after(asked.timeout),
+            ):
                 async with trio.open_nursery() as self.nursery:
                     self.start()
-        except BaseException as outer:
-            failure = outer
-        if failure is not None:
-            raise self.with_failures(failure) from None
-        verdict = conclude(asked, self.ended)
-        if verdict.is_ok:
-            self.tell_lost()
-        return verdict.unwrap()
+            if self.late:  # perhaps all that was cancelled, from outside, failed instead of ending so
+                await trio.lowlevel.checkpoint_if_cancelled()
+        except BaseException as exc:
+            outer = exc
+        if outer is not None:
+            raise self.cancelled(outer) from None
+        if asked.policy is Policy.ALL and self.ended.errors:
+            self.ended.errors.update(self.late)
+        else:
+            self.tell_late()
+        return conclude(asked, self.ended).unwrap()
 
     def start(self) -> None:
         start_soon = self.nursery.start_soon
@@ -174,7 +233,7 @@ class _Branches:
 
     async def worker(self, indices: Iterator[int]) -> None:
         for index in indices:
-            if self.decided:
+            if self.decided or _is_cancelled():
                 return
             await self.branch(index)
 
@@ -183,60 +242,68 @@ class _Branches:
         run = self.run
         try:
             plan = self.asked.branches[index]
-            if run.listen is None:
-                answer = await drive(as_plan(plan), self.table, path, run)
-            else:
-                answer = await run.tell(
-                    drive(as_plan(plan), self.table, path, run), path, Branch(index, plan_name(plan))
-                )
+            performing = drive(as_plan(plan), self.table, path, run)
+            if run.listen is not None:
+                performing = run.tell(performing, path, Branch(index, plan_name(plan)))
+            answer = await performing
         except Exception as error:
-            self.ended.errors[index] = trimmed(error)  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
-            if self.decided:
-                self.late.append(index)
-            self.decide(isinstance(error, Misuse))
+            self.fail(index, error)
+        except BaseExceptionGroup as group:
+            # A combinator inside was cancelled while branches of its own failed: each half goes its own way.
+            cancelled, failure = group.split(trio.Cancelled)
+            if cancelled is None or not isinstance(failure, Exception):
+                raise
+            self.fail(index, failure)
+            raise cancelled from None
         else:
             self.ended.answers[index] = answer
             self.succeeded += 1
-            if self.ranked:
-                self.rank(index)
-                self.decide(False)
+            if self.ticks is not None:
+                self.ended.ticks[index] = self.ticks.now
+                self.decide()
 
-    def rank(self, index: int) -> None:
-        self.ended.ticks[index] = self.tick
-        if not self.tick_open:
-            self.tick_open = True
-            self.nursery.start_soon(self.next_tick)
+    def fail(self, index: int, error: Exception) -> None:
+        trimmed(error)
+        mistake = isinstance(error, Misuse)
+        if _is_cancelled() and not mistake:
+            self.late[index] = error
+        else:
+            self.ended.errors[index] = error
+            self.decide(mistake)
 
-    async def next_tick(self) -> None:
-        # Runs in the tick after a success. Who succeeds until then succeeded in the same tick: they were scheduled
-        # together, and only the order of that batch, which Trio draws at random, set them apart.
-        self.tick += 1
-        self.tick_open = False
-
-    def decide(self, mistaken: bool) -> None:
+    def decide(self, mistake: bool = False) -> None:
         asked = self.asked
         if not self.decided and (
-            mistaken or enough(asked.policy, asked.n, self.total, self.succeeded, len(self.ended.errors))
+            mistake or enough(asked.policy, asked.n, self.total, self.succeeded, len(self.ended.errors))
         ):
             self.decided = True
-            self.nursery.cancel_scope.cancel()
+            self.nursery.start_soon(self.stop)
 
-    def with_failures(self, outer: BaseException) -> BaseException:
-        """Cancelled from outside (or worse), while branches failed: as in Trio, both go on."""
-        errors = [error for _, error in sorted(self.ended.errors.items())]
-        if not errors or self.asked.policy is not Policy.ALL:
-            self.tell_lost()
+    async def stop(self) -> None:
+        # In the tick after the decision. Branches that end in the tick of the decision tie with it: they were
+        # scheduled together, and only the order of that batch, which Trio draws at random, set them apart. Cancelled
+        # at once they would be lost to it, even a sleep that was over: its own scope cannot catch its end any more.
+        self.nursery.cancel_scope.cancel()
+
+    def cancelled(self, outer: BaseException) -> BaseException:
+        """Cancelled from outside (or worse), perhaps while branches failed: as in Trio, both go on."""
+        if self.asked.policy is not Policy.ALL:
+            self.tell_late()
             return outer
-        return BaseExceptionGroup(
-            f"{self.asked.policy.value}: cancelled while branches failed", [outer, *errors]
-        )
+        errors = [error for _, error in sorted({**self.ended.errors, **self.late}.items())]
+        if not errors:
+            return outer
+        return BaseExceptionGroup("all: cancelled while branches failed", [outer, *errors])
 
-    def tell_lost(self) -> None:
+    def tell_late(self) -> None:
         """A branch that failed after it was cancelled changes no answer, but it is not lost in silence."""
-        for index in self.late:
-            _logger.warning(
-                "branch %s failed after it was cancelled: %r", (*self.path, index), self.ended.errors[index]
-            )
+        for index, error in sorted(self.late.items()):
+            _logger.warning("branch %s failed after it was cancelled: %r", (*self.path, index), error)
+
+
+def _is_cancelled() -> bool:
+    """Whether this task is, by whomever."""
+    return trio.current_effective_deadline() == -math.inf
 
 
 async def _concurrent(effect: Concurrent[Any], scope: Scope) -> Any:

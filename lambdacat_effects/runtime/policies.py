@@ -1,7 +1,7 @@
 """The decisions of concurrent plans, apart from the nursery that applies them: pure functions of what has ended.
 
-`enough` says when the rest is to be cancelled; `conclude` says what it all amounts to, once everybody has ended. Neither
-depends on the order in which branches of one scheduler tick ended.
+`enough` says when the rest is to be cancelled; `conclude` says what it all amounts to, once everybody has ended.
+Neither depends on the order in which branches of one scheduler tick ended.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def conclude(asked: Concurrent[Any], ended: Ended) -> Verdict:
 def _all(asked: Concurrent[Any], ended: Ended) -> Verdict:
     if ended.errors:
         return Err(_group(asked, ended))
-    if UNENDED not in ended.answers:
+    if not any(answer is UNENDED for answer in ended.answers):
         return Ok(tuple(ended.answers))
     if asked.partial:
         return Ok(tuple([MISSING if a is UNENDED else a for a in ended.answers]))

@@ -1,8 +1,8 @@
 """Plans without an event loop: time is virtual, chance is seeded, branches run one after the other.
 
-A plan whose answer does not depend on timing gives the same answer here as on Trio. Deadlines are kept in virtual time: a
-`Sleep` past one moves the clock to the deadline and cancels, so that timeouts can be tested in microseconds. Each
-branch starts at the time its siblings start at.
+A plan whose answer does not depend on timing gives the same answer here as on Trio. Deadlines are kept in virtual
+time: a `Sleep` past one moves the clock to the deadline and cancels, so that timeouts can be tested in microseconds.
+Each branch starts at the time its siblings start at.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class _VirtualClock:
         """Move on by `seconds`, or to the nearest deadline in force, and be cancelled there."""
         until = self.time + seconds
         deadline, token = min(self.deadlines, key=lambda d: d[0], default=(math.inf, None))
-        if token is not None and (until > deadline or self.time >= deadline):
+        if token is not None and until >= deadline:
             self.time = max(self.time, deadline)
             raise VirtualCancelled(token)
         if until == math.inf:
@@ -214,9 +214,9 @@ async def _concurrent(effect: Concurrent[Any], scope: Scope) -> Any:
 
 async def _branch(effect: Concurrent[Any], index: int, scope: Scope, ended: Ended) -> None:
     path = (*scope.path, index)
-    plan = effect.branches[index]
-    performing = drive(as_plan(plan), scope.table, path, scope.run)
     try:
+        plan = effect.branches[index]
+        performing = drive(as_plan(plan), scope.table, path, scope.run)
         ended.answers[index] = await scope.run.tell(performing, path, Branch(index, plan_name(plan)))
         ended.ticks[index] = index
     except Exception as error:

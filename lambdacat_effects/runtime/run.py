@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
-from time import perf_counter
 from typing import NamedTuple, Protocol, TypeVar
 
 from lambdacat_effects.runtime.events import Answered, Cancelled, Failed, Listener, Path, Started
@@ -42,31 +42,34 @@ class Run:
         checkpoint: Callable[[], Awaitable[None]] | None,
         cancelled: type[BaseException],
     ) -> None:
-        self.clock = clock
-        self.listen = listen
-        self.cancelled = cancelled
+        self.clock: Clock = clock
+        self.listen: Listener | None = listen
+        self.cancelled: type[BaseException] = cancelled
         """What cancellation looks like."""
         self._checkpoint = checkpoint
-        self._since = self._looked = perf_counter()
+        self._since = self._looked = -math.inf
         self._effects = 0
-        self.stride = 1
+        self.stride: int = 1
         """After how many effects to ask `due` again."""
 
     # A checkpoint costs as much as ten effects or more, so there is none for each effect; but a plan of synchronous
     # effects must not starve its neighbours, nor escape its own cancellation. So there is one after 1,000 effects or
-    # 1 ms. Reading the clock costs too, and is done as often as the pace of the last effects asks for.
+    # 1 ms of the run's clock. Reading it costs too, and is done as often as the pace of the last effects asks for.
 
     def due(self, effects: int) -> bool:
         """Whether a checkpoint is due, when `effects` were performed since the last question."""
         if self._checkpoint is None:
             self.stride = _STRIDE
             return False
-        now = perf_counter()
+        now = self.clock.monotonic()
+        if self._since == -math.inf:  # the first look
+            self._since = self._looked = now
+            return False
         self._effects += effects
         left = self._since + _MOST_SECONDS - now
         pace = (now - self._looked) / effects
         self._looked = now
-        self.stride = max(1, min(_STRIDE, int(left / pace))) if pace > 0 else 1
+        self.stride = max(1, min(_STRIDE, int(left / pace))) if pace > 0 else _STRIDE
         return self._effects > _MOST_EFFECTS - _STRIDE or left <= 0
 
     async def checkpoint(self) -> None:
@@ -74,7 +77,7 @@ class Run:
         if self._checkpoint is not None:
             await self._checkpoint()
         self._effects = 0
-        self._since = self._looked = perf_counter()
+        self._since = self._looked = self.clock.monotonic()
 
     def started(self, path: Path, what: object) -> None:
         """Tell that `what` begins."""

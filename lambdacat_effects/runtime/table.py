@@ -9,7 +9,7 @@ So a handler can forward what it handles, and no chain of handlers can call itse
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from lambdacat_effects.effects.effect import Effect
 
@@ -95,10 +95,10 @@ class Table(dict[Key, Entry]):
         waiting: Callable[[Callable[..., Any]], Callable[..., Any]] | None,
     ) -> None:
         super().__init__()
-        self.bindings = bindings
-        self.outer = outer
-        self.observed = observed
-        self.waiting = waiting
+        self.bindings: Mapping[Key, Chain] = bindings
+        self.outer: Table | None = outer
+        self.observed: bool = observed
+        self.waiting: Callable[[Callable[..., Any]], Callable[..., Any]] | None = waiting
         """What to put in place of an async function where nothing can wait: raises `NotPure`."""
         self._inside: dict[Key, Table] = {}
 
@@ -122,9 +122,9 @@ class Table(dict[Key, Entry]):
         return entry
 
     def _resolve(self, key: Key) -> Entry:
-        cls: Any = key[0] if type(key) is tuple else key
-        chosen: Any = key[1] if type(key) is tuple else None
-        if chosen is None and issubclass(cls, Effect) and cls.dispatch_on is not None:
+        cls, chosen = _parts(key)
+        dispatch_on: object = getattr(cls, "dispatch_on", None) if issubclass(cls, Effect) else None
+        if chosen is None and dispatch_on is not None:
             return (KEYED, None, None)
         chain = self._find(cls, key, chosen)
         if chain is not None:
@@ -158,3 +158,8 @@ class Table(dict[Key, Entry]):
         if self.observed and kind not in (CALL, HANDLED):
             return (OBSERVED, (kind, fn, after), after)
         return (kind, fn, after)
+
+
+def _parts(key: Key) -> tuple[Any, Any]:
+    """The class of a key, and the value that is dispatched on, or None."""
+    return cast("tuple[Any, Any]", key) if isinstance(key, tuple) else (key, None)

@@ -6,28 +6,22 @@ from types import TracebackType
 
 __all__ = ["trimmed"]
 
-_OURS = ("lambdacat_effects.runtime.", "lambdacat_effects.effects.")
+_OURS = ("lambdacat_effects.runtime.", "lambdacat_effects.effects.", "lambdacat_effects.plan.")
 
 
 def trimmed(exc: BaseException, known: TracebackType | None = None) -> BaseException:
     """`exc`, its traceback without frames of this package, as far as `known`: the part that was trimmed before.
 
-    With `known` an error that passes 100,000 levels of `call` is trimmed in linear time.
+    With `known` an error that passes 100,000 levels of `call` is trimmed in linear time. The links are made anew, as
+    assigning `tb_next` walks the whole rest of the chain to look for loops.
     """
+    kept: list[TracebackType] = []
     tb = exc.__traceback__
-    first: TracebackType | None = None
-    last: TracebackType | None = None
     while tb is not None and tb is not known:
         if not tb.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
-            if last is None:
-                first = tb
-            else:
-                last.tb_next = tb
-            last = tb
+            kept.append(tb)
         tb = tb.tb_next
-    if last is None:
-        first = tb
-    else:
-        last.tb_next = tb
-    exc.__traceback__ = first
+    for entry in reversed(kept):
+        tb = TracebackType(tb, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
+    exc.__traceback__ = tb
     return exc

@@ -33,10 +33,10 @@ _MOST_READERS: Final = 1024
 class LmdbStore(Store):
     """A `Store` in the directory `path`, which is made if it is not there. Several processes may have it open.
 
-    `get` and `scan` are quick (about 2 us and what the copy costs); `put` and `delete` wait until the disk has it
-    (0.2 to 10 ms), so call them from a worker thread. A value is less than 4 GiB. All stores of a process in one
-    directory share one LMDB environment, which is closed with the last of them; the first gives `map_size`, the bytes
-    to which the store may grow.
+    `get` and `scan` are quick (a few microseconds, and what the copy costs); `put` and `delete` wait until the disk
+    has it (0.2 to 10 ms), so call them from a worker thread. A value is less than 4 GiB. All stores of a process in
+    one directory share one LMDB environment, which is closed with the last of them; the first gives `map_size`, the
+    bytes to which the store may grow.
 
     Raises `StoreUnusable` if the directory cannot be used.
     """

@@ -155,7 +155,7 @@ def test_only_tools_can_be_called_or_answered() -> None:
             with pytest.raises(
                 InvalidArgument, match=r"_tools takes tools; got .*decorate its function with @tool"
             ):
-                give(thing)  # type: ignore[operator]
+                give(thing)
     with pytest.raises(InvalidArgument, match=r"takes a mapping from tools to answers"):
         answer_tools([search])  # type: ignore[arg-type]
 
@@ -189,7 +189,7 @@ async def test_a_plain_tool_must_answer_with_a_value() -> None:
             call_tools(hidden).run_pure(hidden("cat"))
         with pytest.raises(WrongHandlerKind, match=rf"with a {what}, not with a value"):
             answer_tools({search: answers(hidden.fn)}).run_pure(search("cat"))
-    with pytest.raises(TypeError, match=r"appears to be asynchronous"):
+    with pytest.raises(WrongHandlerKind, match=r"answered with a coroutine"):
         await call_tools(wrapped).run(wrapped("cat"))
     with pytest.raises(WrongHandlerKind, match=r"twice answered with a generator, not with a value"):
         await call_tools(planned).run(planned("cat"))
@@ -242,7 +242,8 @@ def test_an_exception_is_raised_at_every_call(error: Any) -> None:
         with pytest.raises(BaseException, match=r"late|^$") as caught:
             handlers.run_pure(search("cat"))
         assert caught.value is error or type(caught.value) is error
-        assert len(caught.traceback) < 10
+        # The traces of earlier calls do not pile up on it.
+        assert [entry.name for entry in caught.traceback].count("fail") == 1
 
 
 def test_answers_come_in_order_and_end() -> None:

@@ -160,7 +160,7 @@ async def test_a_worker_that_answers_with_something_unfinished_is_told_what_to_b
     """Nothing is dropped silently, and no coroutine stays un-awaited."""
     with pytest.raises(WrongHandlerKind):
         run(fn)
-    with pytest.raises(TypeError, match="plain function|appears to be asynchronous"):
+    with pytest.raises(TypeError, match=r"plain function|appears to be asynchronous"):
         await ambient.run(compile_plan(task(fn))("a"))
 
 
@@ -234,7 +234,9 @@ def test_merging_registries_joins_them_and_allows_the_same_action_twice() -> Non
 def test_an_unknown_action_suggests_the_nearest_and_lists_the_known() -> None:
     """At compile time, before anything has run."""
     actions = Actions.of({"parse": trim, "write": trim})
-    with pytest.raises(UnknownAction, match=r"'parze': did you mean 'parse'\? Known actions: 'parse', 'write'"):
+    with pytest.raises(
+        UnknownAction, match=r"'parze': did you mean 'parse'\? Known actions: 'parse', 'write'"
+    ):
         compile_plan(sequence("write", "parze"), actions)
     with pytest.raises(UnknownAction, match="Known actions: none"):
         compile_plan("parze")

@@ -75,6 +75,38 @@ def names(plan: Any, state: Any, actions: Any = None) -> list[str]:
     return [e.what.name for e in events if isinstance(e, Started) and isinstance(e.what, Span)]
 
 
+def test_the_example_of_the_design_runs() -> None:
+    """Names, a policy, a deadline, a combiner and a lens; on Trio and without it."""
+
+    def merge(results: Any) -> Any:
+        return {**results[0], "found": [r["found"] for r in results]}
+
+    async def web(state: Any) -> Any:
+        await trio.sleep(1)
+        return {**state, "found": "page"}
+
+    def papers(state: Any, ctx: Any = None) -> Any:
+        yield from Sleep(1.5)
+        return {**state, "found": "paper"}
+
+    actions = (
+        Actions.empty()
+        .register("parse", lambda s: {**s, "question": s["question"].strip()}, inline=True)
+        .register("web", web)
+        .register("papers", papers)
+        .register("write", lambda memory: [*memory, "asked"], inline=True)
+    )
+    plan = sequence(
+        "parse",
+        parallel("web", "papers", policy=ALL, timeout_s=2.0, combine=merge),
+        focus(key("memory"), "write"),
+    )
+    program = compile_plan(plan, actions)
+    expected = {"question": "why?", "memory": ["asked"], "found": ["page", "paper"]}
+    start = {"question": " why? ", "memory": []}
+    assert expected == trio.run(ambient.run, program(start), clock=MockClock(autojump_threshold=0))
+
+
 # Sequences and tasks.
 
 
@@ -226,7 +258,9 @@ def test_ordered_choice_is_the_first_that_succeeds() -> None:
     assert [] == begun
 
 
-@pytest.mark.parametrize("plan", [choose("b", choose("c", "d")), choose(choose("b", "c"), "d"), choose("b", "c", "d")])
+@pytest.mark.parametrize(
+    "plan", [choose("b", choose("c", "d")), choose(choose("b", "c"), "d"), choose("b", "c", "d")]
+)
 def test_ordered_choice_is_associative_in_its_failures_too(plan: Any) -> None:
     """One group, one failure for each alternative, in declared order."""
 
@@ -363,7 +397,11 @@ def test_a_custom_node_is_a_plan_like_any_other() -> None:
             raise ValueError("again")
         return n + 1
 
-    assert 3 == run(sequence(Retry("flaky", 3), focus(identity, Retry("one", 1))), 1, {"flaky": flaky, "one": lambda n: n + 1})
+    assert 3 == run(
+        sequence(Retry("flaky", 3), focus(identity, Retry("one", 1))),
+        1,
+        {"flaky": flaky, "one": lambda n: n + 1},
+    )
     with pytest.raises(UnknownAction):
         compile_plan(Retry("flaky", 1))
 
@@ -454,7 +492,9 @@ def test_ten_thousand_steps_are_a_flat_loop_however_they_are_grouped() -> None:
 
 def test_a_trivial_inline_task_costs_microseconds() -> None:
     """5 are the budget, on a quiet machine; here the best of many runs may take four times that."""
-    program = compile_plan(sequence(*["inc"] * 200), Actions.empty().register("inc", lambda n: n + 1, inline=True))
+    program = compile_plan(
+        sequence(*["inc"] * 200), Actions.empty().register("inc", lambda n: n + 1, inline=True)
+    )
     best = float("inf")
     for _ in range(30):
         began = time.perf_counter()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from lambdacat_effects.errors import InvalidArgument, MergeConflict
@@ -139,7 +139,7 @@ def test_a_merge_that_breaks_a_law_is_rejected(law: Any, mutant: Merge) -> None:
     """Laws that nothing can fail say nothing."""
 
     @given(s=mappings, a=mappings, b=mappings)
-    @settings(deadline=None, max_examples=300, database=None, derandomize=True, report_multiple_bugs=False)
+    @settings(deadline=None, max_examples=300, database=None, derandomize=True, phases=[Phase.generate])
     def check(s: Any, a: Any, b: Any) -> None:
         law(mutant, s, a, b)
 
@@ -153,7 +153,11 @@ def test_a_merge_that_breaks_a_law_is_rejected(law: Any, mutant: Merge) -> None:
         ({"a": 1}, [{"a": 1, "b": 2}, {"a": 1, "c": 3}], {"a": 1, "b": 2, "c": 3}),
         ({"a": 1, "b": 1}, [{"b": 1}, {"a": 1, "b": 2}], {"b": 2}),
         ({"a": 1}, [{}, {}], {}),
-        ({"a": {"x": 1, "y": 1}}, [{"a": {"x": 2, "y": 1}}, {"a": {"x": 1, "y": 2}}], {"a": {"x": 2, "y": 2}}),
+        (
+            {"a": {"x": 1, "y": 1}},
+            [{"a": {"x": 2, "y": 1}}, {"a": {"x": 1, "y": 2}}],
+            {"a": {"x": 2, "y": 2}},
+        ),
         ({"a": 1}, [{"a": 5}, {"a": 5}], {"a": 5}),
         ("same", ["same", "other"], "other"),
         (3, [3, 3], 3),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import pytest
 import trio
@@ -149,17 +150,21 @@ class TestCleanUp:
 
     @ender
     async def test_effects_that_do_not_wait_are_answered(self, end, autojump_clock):
-        """A handler that answers at once needs no shield."""
+        """A handler that answers at once needs no shield, however long the plan has run by the real clock."""
+        # DEFECT: a fairness checkpoint (due after 1 ms of real time) refuses such effects, too: the interpreter
+        # should not look for cancellation there once it has thrown one into the plan.
         log = []
 
         def plan():
             try:
                 yield from Sleep(100)
             finally:
-                log.append((yield from Ask()))
+                for _ in range(20):
+                    time.sleep(0.0005)
+                    log.append((yield from Ask()))
 
         await Ask.by(lambda ask: "answered").run(end(plan()))
-        assert ["answered"] == log
+        assert ["answered"] * 20 == log
 
     @ender
     async def test_effects_that_wait_are_refused_without_a_shield(self, end, autojump_clock):
@@ -271,10 +276,15 @@ class TestCancellationFromOutside:
     async def test_before_it_began(self, hold, autojump_clock):
         """A run in a cancelled scope gets no further than its first wait."""
         log = []
+
+        def plan():
+            yield from Sleep(0)
+            log.append("waited")
+
         with trio.move_on_after(0) as scope:
-            await ambient.run(hold(cleaning(log, 2.0)))
+            await ambient.run(hold(plan()))
         assert scope.cancelled_caught
-        assert [("cleaned", 2.0)] == log
+        assert [] == log
 
     @holder
     async def test_is_no_outcome(self, hold, autojump_clock):
