@@ -8,8 +8,8 @@
       effects/           what a plan may ask for: frozen values and their typed constructors
       plan/              the DSL: nodes, builders, actions, compiler, selection, rendering
       runtime/           handler algebra, interpreter, concurrency policies (pure) and the nursery that applies them
-      handlers/          interpretations of effects: live, in-memory, fixed
       storage/           the Store port and its engines
+      handlers/          interpretations of effects: live, in-memory, fixed
       tools/             search and summarising
       observability/     what a run tells: the report per node
       cli/               the `lambdacat` command

@@ -35,12 +35,12 @@ from lambdacat_effects.runtime.events import Event
 
 __all__ = ["main"]
 
-OK, FAILED, WRONG = 0, 1, 2
+_OK, _FAILED, _WRONG = 0, 1, 2
 
 _FOR_THE_USER = (Misuse, StoreUnusable)
 """Errors that say all there is to say; of others, where they were raised matters."""
 
-app = App(
+_app = App(
     name="lambdacat",
     help="Run agent plans: typed generators of effects, interpreted by handlers.",
     version=lambda: version("lambdacat-effects"),
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: done. 1: the plan failed. 2: the command line or the program is wrong. 130, 143: cancelled by SIGINT, SIGTERM.
     """
     try:
-        status = app(
+        status = _app(
             None if arguments is None else list(arguments),
             exit_on_error=False,
             print_error=False,
@@ -73,13 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read the answer has had enough. Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    return status if isinstance(status, int) else OK
+        return _FAILED
+    return status if isinstance(status, int) else _OK
 
 
 # No help flags: with a plan, --help is about the plan.
-@app.command(help_flags=(), usage="Usage: lambdacat run FILE:PLAN [ARGS] [OPTIONS]")
-def run(
+@_app.command(name="run", help_flags=(), usage="Usage: lambdacat run FILE:PLAN [ARGS] [OPTIONS]")
+def _run(
     target: Annotated[str | None, Parameter(name="FILE:PLAN", allow_leading_hyphen=True)] = None,
     /,
     *args: Annotated[str, Parameter(allow_leading_hyphen=True)],
@@ -108,8 +108,8 @@ def run(
         The table of what each node did.
     """
     if target in (None, "--help", "-h"):
-        app.help_print(["run"])
-        return OK
+        _app.help_print(["run"])
+        return _OK
     file, name = split_target(target)
     module = load(file)
     if name is None:
@@ -118,7 +118,7 @@ def run(
     command = f"lambdacat run {target}"
     if "--help" in args or "-h" in args:
         print_help(plan, command)
-        return OK
+        return _OK
     make = bind(plan, args, command)
     handlers = handlers_of(module, file, store)
     recorder = Recorder() if report and not quiet else None
@@ -130,7 +130,7 @@ def _list_plans(file: str, plans: list[str]) -> int:
         raise CommandError(f"{file} defines no plan: write a generator function that yields effects")
     say(f"{file} has these plans; run one with `lambdacat run {file}:PLAN`")
     print(*plans, sep="\n")
-    return OK
+    return _OK
 
 
 def _perform(
@@ -151,7 +151,7 @@ def _perform(
 
 def _finish(outcome: Outcome, recorder: Recorder | None) -> int:
     """Print how it ended and answer the exit status."""
-    answer, status = outcome.answer, OK
+    answer, status = outcome.answer, _OK
     if isinstance(answer, Ok):
         print_answer(answer.value)
     if recorder is not None and (report := recorder.report()).rows:
@@ -163,7 +163,7 @@ def _finish(outcome: Outcome, recorder: Recorder | None) -> int:
             say(str(answer.error))
         else:
             print_error(answer.error)
-        status = WRONG if isinstance(answer.error, Misuse) else FAILED
+        status = _WRONG if isinstance(answer.error, Misuse) else _FAILED
     if outcome.interrupted_by is not None:
         say(_farewell(outcome))
         status = 128 + outcome.interrupted_by
@@ -188,4 +188,4 @@ class _Silence(Progress):
 
 def _refuse(text: str) -> int:
     say(text)
-    return WRONG
+    return _WRONG

@@ -12,7 +12,7 @@ from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from lambdacat_effects.effects.ambient import Count, Log, NewId, Now, Random
+from lambdacat_effects.effects.ambient import Await, Blocking, Count, Log, NewId, Now, Random
 from lambdacat_effects.effects.memory import Forget, Recall, Remember
 from lambdacat_effects.observability.nodes import Nesting, is_span, node_of
 from lambdacat_effects.observability.report import duration
@@ -224,6 +224,9 @@ def _line_of(item: _Item) -> str:
 def _label(what: Any) -> str:
     if type(what) in (Recall, Remember, Forget):
         text = f"{type(what).__name__} {what.namespace} {what.key!r}"  # values may be large
+    elif type(what) in (Blocking, Await):
+        given = [*map(repr, what.args), *(f"{name}={value!r}" for name, value in what.kwargs.items())]
+        text = f"{node_of(what)}({', '.join(given)})"
     else:
         text = repr(what)
     text = " ".join(text.split())

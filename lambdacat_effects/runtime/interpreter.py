@@ -75,6 +75,7 @@ async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
     answer: Any = None
     error: Any = None
     known: TracebackType | None = None  # of `error`, as far as it was trimmed before it is thrown
+    told = False  # that it is cancelled
     ended = False
     n: int = 0
     credit = stride = run.stride
@@ -94,7 +95,7 @@ async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
                 try:
                     if not credit:
                         if run.due(stride):
-                            await run.checkpoint()
+                            told = await run.checkpoint(told)
                         credit = stride = run.stride
                     kind, fn, after = table[key]
                     if kind == KEYED:
@@ -146,6 +147,7 @@ async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
                 except BaseException as exc:
                     answer, error = None, trimmed(exc)
                     known = error.__traceback__
+                    told = told or isinstance(exc, run.cancelled)
                 continue
             # The plan has ended, well or not: its answer or error goes to the plan below.
             if error is not None:

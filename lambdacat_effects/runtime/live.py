@@ -8,9 +8,8 @@ import math
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
-from functools import partial
 from typing import Any, Self
 
 import trio
@@ -42,7 +41,7 @@ from lambdacat_effects.runtime.table import (
 )
 from lambdacat_effects.runtime.tracebacks import trimmed
 
-__all__ = ["LIVE", "LIVE_OBSERVED", "live_run", "raise_failure", "write_log"]
+__all__ = ["LIVE", "LIVE_OBSERVED", "answer_of", "is_cancelled", "live_run", "raise_failure", "write_log"]
 
 _logger = logging.getLogger("lambdacat_effects")
 
@@ -62,7 +61,15 @@ class _TrioClock:
 
 def live_run(listen: Listener | None) -> Run:
     """What a run on Trio shares. Called within `trio.run`."""
-    return Run(_TrioClock(), listen, trio.lowlevel.checkpoint, trio.Cancelled)
+    return Run(_TrioClock(), listen, _checkpoint, trio.Cancelled)
+
+
+async def _checkpoint(told: bool) -> bool:
+    if told and is_cancelled():
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return True
+    await trio.lowlevel.checkpoint()
+    return False
 
 
 async def _sleep(effect: Sleep) -> None:
@@ -100,27 +107,22 @@ async def _blocking(effect: Blocking[Any]) -> Any:
 
         return await run_in_process(effect.fn, effect.args, effect.kwargs)
     # A thread is never abandoned: Trio waits for it even when cancelled, so no side effect lands after the scope.
-    call = partial(effect.fn, *effect.args, **effect.kwargs)
-    answer = await trio.to_thread.run_sync(_answering(call, effect), abandon_on_cancel=False)
+    answer = await trio.to_thread.run_sync(answer_of, effect, abandon_on_cancel=False)
     # It was waited for; but when its time was up meanwhile, its plan does not go on.
     await trio.lowlevel.checkpoint_if_cancelled()
     return answer
 
 
-def _answering(call: Callable[[], Any], effect: Blocking[Any]) -> Callable[[], Any]:
-    """`call`, refusing a coroutine as its answer: for Trio that is a `TypeError` like any other."""
-
-    def answering() -> Any:
-        answer = call()
-        if inspect.iscoroutine(answer):
-            answer.close()
-            raise WrongHandlerKind(
-                f"{effect!r} answered with a coroutine: what waits is no plain function; "
-                "perform it with `awaiting(...)`, or make it an async tool"
-            )
-        return answer
-
-    return answering
+def answer_of(effect: Blocking[Any]) -> Any:
+    """Call the function here and now. Raises `WrongHandlerKind` if it was no plain one after all."""
+    answer = effect.fn(*effect.args, **effect.kwargs)
+    if inspect.iscoroutine(answer) or inspect.isgenerator(answer):
+        answer.close()
+        raise WrongHandlerKind(
+            f"{effect!r} answered with {answer!r}: it is no plain function. "
+            "Perform an async function with `awaiting(...)`, and a generator function as a plan"
+        )
+    return answer
 
 
 async def _await(effect: Await[Any]) -> Any:
@@ -233,7 +235,7 @@ class _Branches:
 
     async def worker(self, indices: Iterator[int]) -> None:
         for index in indices:
-            if self.decided or _is_cancelled():
+            if self.decided or is_cancelled():
                 return
             await self.branch(index)
 
@@ -265,7 +267,7 @@ class _Branches:
     def fail(self, index: int, error: Exception) -> None:
         trimmed(error)
         mistake = isinstance(error, Misuse)
-        if _is_cancelled() and not mistake:
+        if is_cancelled() and not mistake:
             self.late[index] = error
         else:
             self.ended.errors[index] = error
@@ -301,7 +303,7 @@ class _Branches:
             _logger.warning("branch %s failed after it was cancelled: %r", (*self.path, index), error)
 
 
-def _is_cancelled() -> bool:
+def is_cancelled() -> bool:
     """Whether this task is, by whomever."""
     return trio.current_effective_deadline() == -math.inf
 

@@ -22,7 +22,7 @@ from lambdacat_effects.effects.failure import Fail
 from lambdacat_effects.errors import Misuse, NotPure, PlanTimeout
 from lambdacat_effects.runtime.events import Branch, Listener
 from lambdacat_effects.runtime.interpreter import drive
-from lambdacat_effects.runtime.live import raise_failure, write_log
+from lambdacat_effects.runtime.live import answer_of, raise_failure, write_log
 from lambdacat_effects.runtime.policies import UNENDED, Ended, conclude, enough
 from lambdacat_effects.runtime.resource import opened
 from lambdacat_effects.runtime.run import Run, Scope
@@ -162,8 +162,8 @@ def _count(_effect: Count) -> None:
     """Counters are read from the run's events."""
 
 
-def _blocking(effect: Blocking[Any]) -> Any:
-    return effect.fn(*effect.args, **effect.kwargs)
+def _blocking(effect: Blocking[Any], _scope: Scope) -> Any:
+    return answer_of(effect)
 
 
 def _await(effect: Await[Any]) -> Any:
@@ -238,7 +238,7 @@ _BINDINGS: dict[Key, Chain] = {
     NewId: (Step(LOCATED, _new_id),),
     Log: (Step(PLAIN, write_log),),
     Count: (Step(PLAIN, _count),),
-    Blocking: (Step(PLAIN, _blocking),),
+    Blocking: (Step(LOCATED, _blocking),),
     Await: (Step(PLAIN, _await),),
     Fail: (Step(PLAIN, raise_failure),),
 }

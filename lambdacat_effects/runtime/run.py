@@ -39,7 +39,7 @@ class Run:
         self,
         clock: Clock,
         listen: Listener | None,
-        checkpoint: Callable[[], Awaitable[None]] | None,
+        checkpoint: Callable[[bool], Awaitable[bool]] | None,
         cancelled: type[BaseException],
     ) -> None:
         self.clock: Clock = clock
@@ -72,12 +72,17 @@ class Run:
         self.stride = max(1, min(_STRIDE, int(left / pace))) if pace > 0 else _STRIDE
         return self._effects > _MOST_EFFECTS - _STRIDE or left <= 0
 
-    async def checkpoint(self) -> None:
-        """Let other tasks run, and be cancelled if so asked."""
+    async def checkpoint(self, told: bool) -> bool:
+        """Let other tasks run, and be cancelled if so asked. Answers whether the plan has been `told` so.
+
+        A plan is told once. Else its clean-up would be refused by chance: synchronous effects, and those it shields,
+        are answered in `finally`, whether or not a checkpoint happens to be due there.
+        """
         if self._checkpoint is not None:
-            await self._checkpoint()
+            told = await self._checkpoint(told)
         self._effects = 0
         self._since = self._looked = self.clock.monotonic()
+        return told
 
     def started(self, path: Path, what: object) -> None:
         """Tell that `what` begins."""

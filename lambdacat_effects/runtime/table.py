@@ -123,8 +123,7 @@ class Table(dict[Key, Entry]):
 
     def _resolve(self, key: Key) -> Entry:
         cls, chosen = _parts(key)
-        dispatch_on: object = getattr(cls, "dispatch_on", None) if issubclass(cls, Effect) else None
-        if chosen is None and dispatch_on is not None:
+        if chosen is None and _is_effect(cls) and cls.dispatch_on is not None:
             return (KEYED, None, None)
         chain = self._find(cls, key, chosen)
         if chain is not None:
@@ -149,7 +148,7 @@ class Table(dict[Key, Entry]):
     def _outward(self, cls: type, key: Key) -> Entry:
         if self.outer is not None:
             return self.outer[key]
-        return (UNHANDLED if issubclass(cls, Effect) else NOT_AN_EFFECT, None, None)
+        return (UNHANDLED if _is_effect(cls) else NOT_AN_EFFECT, None, None)
 
     def _entry(self, step: Step, after: Entry) -> Entry:
         kind, fn = step
@@ -163,3 +162,7 @@ class Table(dict[Key, Entry]):
 def _parts(key: Key) -> tuple[Any, Any]:
     """The class of a key, and the value that is dispatched on, or None."""
     return cast("tuple[Any, Any]", key) if isinstance(key, tuple) else (key, None)
+
+
+def _is_effect(cls: type) -> bool:
+    return issubclass(cls, Effect)

@@ -19,7 +19,6 @@ def test_it_prints_the_answer_and_a_table_of_nodes(command: Command) -> None:
     """The answer alone goes to standard output."""
     done = command("run", "plans.py:welcome", "Felix", "--times", "2")
     assert (done.returncode, done.stdout) == (0, "Hello, Felix!\nHello, Felix!\n")
-    assert [line.split()[:2] for line in done.stderr.splitlines() if "ms" in line][-6:-1] != []
     nodes = [
         line.split()[0] for line in done.stderr.partition("wall time")[2].splitlines()[2:] if line.strip()
     ]
@@ -149,7 +148,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_reader_that_has_had_enough_is_no_error(folder: Path) -> None:
     """As in `lambdacat run ... | head -0`."""
-    words = [sys.executable, "-m", "lambdacat_effects.cli", "run", "plans.py:noisy", "--quiet"]
+    words = [sys.executable, "-m", "lambdacat_effects.cli", "run", "plans.py:greet", "Tom", "--quiet"]
     with subprocess.Popen(
         words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

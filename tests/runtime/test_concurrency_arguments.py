@@ -94,8 +94,6 @@ class TestInvalidArguments:
         assert f"got {seconds!r}" in str(caught.value)
         assert isinstance(caught.value, ValueError)
 
-    # DEFECT (hedge, Sleep): `check_seconds` takes None for "no limit", which neither has: `hedge(after=None)` raises
-    # a bare TypeError, and `Sleep(None)` is accepted and fails when performed.
     @pytest.mark.parametrize("name", ["timeout", "hedge", "Sleep"])
     def test_missing_seconds(self, name):
         """Where there is no default, None is no number of seconds."""
@@ -142,7 +140,6 @@ class TestInvalidArguments:
             wrong()
         assert given in str(caught.value)
 
-    # DEFECT: `isinstance(True, int)`; seconds refuse truth values, counts take them.
     @pytest.mark.parametrize(
         "wrong",
         [
@@ -158,7 +155,6 @@ class TestInvalidArguments:
         with pytest.raises(InvalidArgument):
             wrong()
 
-    # DEFECT: a bare TypeError: 'int' object is not iterable.
     @pytest.mark.parametrize("items", [5, None], ids=repr)
     def test_items(self, items):
         """for_each says itself that it needs a sequence."""
@@ -246,7 +242,7 @@ class TestPlanReused:
 
     async def test_one_plan_for_all_copies(self, autojump_clock):
         """So does a hedge's."""
-        # DEFECT: `_delayed` says `yield from make()`, by which the second copy *continues* the first one's plan.
+        # With `yield from make()` the second copy would *continue* the first one's plan.
         plan = after(3, "a")
         with pytest.raises(PlanReused):
             await ambient.run(hedge(lambda: plan, after=1))

@@ -280,7 +280,6 @@ class TestDeadlines:
 
     async def test_nobody_is_started_after_the_deadline_though_one_ends_well_after_it(self, autojump_clock):
         """A shielded item (or one in a thread) that ends after the deadline is not followed by another."""
-        # DEFECT: _Branches.worker goes on to the next item without looking at the cancellation.
         starts = []
 
         def one(i):
@@ -304,9 +303,6 @@ class TestCleanUpThatFailsAtTheDeadline:
         ends = await ambient.run(settle(messy(ValueError("clean-up")), after(9, 0), after(0, 1), timeout=1))
         assert (MISSING, Ok(1)) == ends[1:]
         assert "ValueError('clean-up')" in repr(ends[0]) + logged(caplog)
-
-    # DEFECT (the next four): a deadline does not set `decided`, so failures of clean-up after it count as failures
-    # that came by themselves, and an ExceptionGroup stands where the deadline's verdict is promised.
 
     async def test_parallel(self, autojump_clock):
         """The timeout is raised, not the failures of those it cancelled."""

@@ -184,7 +184,7 @@ class TestEvents:
 
         def plan():
             first = yield from parallel(race(Nap(4), delayed(1, "a")), timeout(9, Nap(2)), attempt(failing()))
-            rest = yield from for_each([3, 1, 2], Nap, limit=2)
+            rest = yield from for_each([2, 1, 2.5], Nap, limit=2)
             return first[:2], rest, (yield from quorum(Nap(1), Nap(2.5), Nap(2), n=2))
 
         ends = []
@@ -193,7 +193,7 @@ class TestEvents:
             ends.append(
                 (trio.run(partial(handlers.run, listen=listen), plan(), clock=clock), clock.current_time())
             )
-        assert [((("a", 2), [3, 1, 2], [1, 2]), 7.0)] * 2 == ends
+        assert [((("a", 2), [2, 1, 2.5], [1, 2]), 7.5)] * 2 == ends
 
     @pytest.mark.parametrize(
         "broken",
@@ -242,14 +242,12 @@ class TestEvents:
 
     def test_performing_a_plan_twice_is_told_in_full(self):
         """A span whose plan cannot be performed has an end, too."""
-        # DEFECT: `drive` tells that the span began, then `_check_unstarted` raises before its end is arranged for.
         plan = in_turn(lambda: iter(Now()))
         events = heard(attempt_misuse(parallel(span("first", plan), in_turn(lambda: span("again", plan)))))
         check(events)
 
     def test_branches_and_runs_have_names(self):
         """A run or branch that is a combinator is called by it, not by how effects are implemented."""
-        # DEFECT: `plan_name` of a combinator's plan is "__iter__".
         events = []
 
         async def running():

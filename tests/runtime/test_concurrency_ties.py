@@ -52,6 +52,12 @@ def passing(ticks, answer):
     return answer
 
 
+def failing_later(ticks, error):
+    """A plan that fails where `passing` answers."""
+    yield from passing(ticks, None)
+    raise error
+
+
 async def pass_ticks(ticks):
     # All in one effect: between effects the interpreter may take a tick for fairness, by the real clock.
     await trio.sleep(1)
@@ -118,9 +124,8 @@ class TestTies:
 
         assert {"1": RUNS} == await outcomes(make)
 
-    # DEFECT (the next five): `decide` cancels the nursery in the very tick of the first success (or failure). A task
-    # of the same batch that is about to come out of a sleep or checkpoint is thereby cancelled instead of tying, so
-    # Trio's random order of the batch decides.
+    # The next five: were the rest cancelled in the very tick of the first success (or failure), a task of the same
+    # batch that is about to come out of a sleep or checkpoint would be cancelled instead of tying.
 
     async def test_sleeps_that_end_together(self, autojump_clock):
         """Branches whose sleeps end at the same moment tie."""
@@ -159,8 +164,8 @@ class TestEarlierTicks:
         """So does an earlier moment."""
         assert {"1": RUNS} == await outcomes(lambda: race(after(1.001, 0), after(1, 1)))
 
-    # DEFECT (the next three): `next_tick` runs *somewhere* in the batch after a success. Who succeeds in that batch
-    # before it does is taken for a tie with the tick before, and may win by its index.
+    # The next three: a task that marks the next tick runs *somewhere* in it. Who succeeds in that tick before the
+    # task runs would be taken for a tie with the tick before, and might win by its index.
 
     async def test_the_next_tick_is_too_late(self, autojump_clock):
         """Branch 1 wakes branch 0 and answers: branch 0 answers one tick later, and has lost."""
@@ -190,6 +195,17 @@ class TestEarlierTicks:
                 return "stubborn"
 
         assert {"winner": RUNS} == await outcomes(lambda: race(stubborn(), after(1, "winner")))
+
+    async def test_a_failure_in_the_next_tick_does_not_happen(self, autojump_clock):
+        """Who is one tick behind the first failure is cancelled before it fails, always."""
+        # DEFECT: `stop` runs *somewhere* in the next batch. A scope whose deadline is set to now is cancelled between
+        # the two batches.
+
+        def make():
+            return attempt(parallel(failing_later(1, KeyError(0)), failing_later(2, KeyError(1))))
+
+        told = Counter([str((await ambient.run(make())).error.exceptions) for _ in range(RUNS)])
+        assert {"(KeyError(0),)": RUNS} == told
 
 
 class TestNesting:

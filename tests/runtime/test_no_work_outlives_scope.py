@@ -91,8 +91,7 @@ async def nothing_lands_later(log):
 class TestThreads:
     """A thread cannot be stopped, so it is waited for."""
 
-    # DEFECT (all that expect PlanTimeout): Trio's `to_thread.run_sync` returns the answer of a thread although its
-    # scope was cancelled meanwhile, and nothing looks at the deadline after it: the plan *succeeds*, late.
+    # Trio's `to_thread.run_sync` returns the answer of a thread although its scope was cancelled meanwhile.
 
     @pytest.mark.parametrize(
         "make",
@@ -127,7 +126,6 @@ class TestThreads:
 
     async def test_plan_does_not_go_on_after_the_deadline(self):
         """Not even with effects that do not wait."""
-        # DEFECT: as above, the cancellation is not noticed at the effect that was cancelled.
         log = []
 
         def plan():

@@ -340,7 +340,6 @@ class TestConclude:
 
     def test_answers_are_not_compared(self):
         """An answer is an answer also when its `==` raises, as an array's does, or is always true, as a mock's."""
-        # DEFECT: `UNENDED not in ended.answers` compares by `==`.
 
         class Array:
             def __eq__(self, other):

@@ -240,6 +240,24 @@ async def test_effects_in_finally_while_cancelled_need_a_shield(
     ]
 
 
+async def test_clean_up_is_not_refused_by_chance() -> None:
+    """However long the wait was before: a checkpoint that is due delivers a cancellation once, and not in `finally`."""
+    log: list[str] = []
+
+    def plan() -> Plan[Sleep | Note, None]:
+        try:
+            yield from Sleep(60)
+        finally:
+            for _ in range(3_000):
+                yield from Note("cleaning")
+            yield from shielded(Sleep(0.001))
+            yield from Note("done")
+
+    with trio.move_on_after(0.01):  # real time, so that checkpoints are due
+        await noting(log).run(plan())
+    assert log == ["cleaning"] * 3_000 + ["done"]
+
+
 # Promise 5: errors that name file and line of the plan.
 
 

@@ -221,7 +221,6 @@ class TestAgreement:
         ]
         assert all(ends.count(end) == 1 for end in ends)
 
-    # DEFECT: the virtual clock lets a sleep end that ends *at* a deadline (`until > deadline`); Trio cancels it.
     @pytest.mark.parametrize(
         "make",
         [
@@ -235,7 +234,6 @@ class TestAgreement:
         """On Trio the deadline wins, always."""
         assert comparable(on_trio(attempt(make()))) == comparable(handlers.run_pure(attempt(make())))
 
-    # DEFECT: `_branch` makes the plan outside its `try`, so here the error comes bare.
     def test_of_a_maker_that_fails(self):
         """An error of for_each's `make` is its branch's failure."""
 
