@@ -39,8 +39,8 @@ class Activity:
         self._branches: dict[Path, _Branch] = {(): self._root}
         self._time: float | None = None
         self._working = 0  # branches that work, and do not merely wait for those below
-        self.saved = 0.0
-        """The sum of all work less the time in which there was any, in seconds: what concurrency saved."""
+        self.beside = 0.0
+        """The sum of all work less the time in which there was any, in seconds."""
 
     def advance(self, time: float) -> None:
         """It is `time` now, in seconds; never less than before."""
@@ -48,7 +48,7 @@ class Activity:
         self._time = time
         if step <= 0:
             return
-        self.saved += step * max(0, self._working - 1)
+        self.beside += step * max(0, self._working - 1)
         branch = self._root
         while len(branch.busy) == 1:
             branch.alone += step

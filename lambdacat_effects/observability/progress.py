@@ -19,6 +19,7 @@ from lambdacat_effects.observability.report import duration
 from lambdacat_effects.runtime.events import Answered, Branch, Cancelled, Event, Failed, Root, Started
 
 if TYPE_CHECKING:
+    from rich.text import Text
     from rich.tree import Tree
 
 __all__ = ["Progress", "progress"]
@@ -30,7 +31,7 @@ _WIDTH = 72
 _MOST_RUNNING = 12
 _MOST_ENDED = 4
 _HOW_ENDED: dict[type[Event], str] = {Answered: "done", Failed: "failed", Cancelled: "cancelled"}
-_MARKS = {"": "[cyan]●[/]", "done": "[green]✓[/]", "failed": "[red]✗[/]", "cancelled": "[yellow]∅[/]"}
+_MARKS = {"": ("●", "cyan"), "done": ("✓", "green"), "failed": ("✗", "red"), "cancelled": ("∅", "yellow")}
 
 
 class _Item:
@@ -178,8 +179,10 @@ class _Live(Progress):
             self._live.stop()
 
     def note(self, text: str) -> None:
+        from rich.text import Text
+
         with suppress(Exception):
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(Text(text), soft_wrap=True)
 
     def _started(self, item: _Item) -> None:
         if item.around is None:
@@ -210,15 +213,16 @@ class _Live(Progress):
             tree.add(self._tree(child.only_child() if child.node is None else child))
         more = item.unshown + len(running[_MOST_RUNNING:])
         if more:
-            tree.add(f"[dim]... and {more} more[/]")
+            tree.add(f"... and {more} more", style="dim")
         return tree
 
 
-def _line_of(item: _Item) -> str:
-    from rich.markup import escape
+def _line_of(item: _Item) -> Text:
+    from rich.text import Text
 
+    mark, style = _MARKS[item.ended]
     seconds = item.seconds if item.ended else perf_counter() - item.since
-    return f"{_MARKS[item.ended]} {escape(item.label)} [dim]{duration(seconds)}[/]"
+    return Text.assemble((mark, style), " ", item.label, " ", (duration(seconds), "dim"))
 
 
 def _label(what: Any) -> str:

@@ -66,7 +66,7 @@ class RunReport:
     wall: float
     """Seconds from the first event to the last."""
     overlap: float
-    """Seconds that concurrency saved: the sum of what branches worked less the time in which any worked."""
+    """Seconds of work beside other work: the sum of what branches worked less the time in which any of them did."""
 
     @staticmethod
     def of(events: Iterable[Event]) -> RunReport:
@@ -156,7 +156,7 @@ class _Sweep:
             Row(node, t.calls, t.failed, t.cancelled, t.wall, max(0.0, t.wall - t.alone))
             for node, t in sorted(self.totals.items(), key=lambda item: item[1].first)
         ]
-        return RunReport(tuple(rows), wall, self.activity.saved)
+        return RunReport(tuple(rows), wall, self.activity.beside)
 
 
 def duration(seconds: float) -> str:
@@ -195,5 +195,5 @@ def report_table(report: RunReport) -> Table:
 
 
 def _caption(report: RunReport) -> str:
-    saved = f"; concurrency saved {duration(report.overlap)}" if report.overlap >= 1e-6 else ""
-    return f"{duration(report.wall)} in all{saved}"
+    beside = f", {duration(report.overlap)} of work beside other work" if report.overlap >= 1e-6 else ""
+    return f"{duration(report.wall)} in all{beside}"

@@ -118,8 +118,9 @@ def answer_of(effect: Blocking[Any]) -> Any:
     answer = effect.fn(*effect.args, **effect.kwargs)
     if inspect.iscoroutine(answer) or inspect.isgenerator(answer):
         answer.close()
+        what = "a coroutine" if inspect.iscoroutine(answer) else "a generator"
         raise WrongHandlerKind(
-            f"{effect!r} answered with {answer!r}: it is no plain function. "
+            f"{effect!r} answered with {what}, not with a value: it is no plain function. "
             "Perform an async function with `awaiting(...)`, and a generator function as a plan"
         )
     return answer
@@ -170,6 +171,21 @@ class _Ticks(trio.abc.Instrument):
         self.users -= 1
         if self.users == 0:
             trio.lowlevel.remove_instrument(self)
+
+
+class _CancelBeforeNextTick(trio.abc.Instrument):
+    """Cancels a scope between two ticks."""
+
+    def __init__(self, scope: trio.CancelScope) -> None:
+        self.scope = scope
+
+    def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002
+        trio.lowlevel.remove_instrument(self)
+        self.scope.cancel()
+
+
+async def _nothing() -> None:
+    """A task that takes one tick."""
 
 
 _ticks: trio.lowlevel.RunVar[_Ticks] = trio.lowlevel.RunVar("lambdacat ticks")
@@ -279,13 +295,11 @@ class _Branches:
             mistake or enough(asked.policy, asked.n, self.total, self.succeeded, len(self.ended.errors))
         ):
             self.decided = True
-            self.nursery.start_soon(self.stop)
-
-    async def stop(self) -> None:
-        # In the tick after the decision. Branches that end in the tick of the decision tie with it: they were
-        # scheduled together, and only the order of that batch, which Trio draws at random, set them apart. Cancelled
-        # at once they would be lost to it, even a sleep that was over: its own scope cannot catch its end any more.
-        self.nursery.cancel_scope.cancel()
+            # Branches that end in the tick of the decision tie with it: they were scheduled together, and only the
+            # order of that batch, which Trio draws at random, set them apart. Cancelled at once they would be lost to
+            # it, even a sleep that was over: its own scope cannot catch its end any more. So: before the next tick.
+            trio.lowlevel.add_instrument(_CancelBeforeNextTick(self.nursery.cancel_scope))
+            self.nursery.start_soon(_nothing)  # so that there is a next tick
 
     def cancelled(self, outer: BaseException) -> BaseException:
         """Cancelled from outside (or worse), perhaps while branches failed: as in Trio, both go on."""

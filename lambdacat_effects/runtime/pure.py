@@ -41,7 +41,7 @@ from lambdacat_effects.runtime.table import (
 )
 from lambdacat_effects.runtime.tracebacks import trimmed
 
-__all__ = ["PURE", "PURE_OBSERVED", "finish", "located_id", "located_random", "pure_run"]
+__all__ = ["PURE", "PURE_OBSERVED", "VirtualCancelled", "finish", "located_id", "located_random", "pure_run"]
 
 
 class VirtualCancelled(BaseException):

@@ -185,11 +185,12 @@ def test_a_real_terminal_is_left_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     ours, theirs = pty.openpty()
     with os.fdopen(theirs, "w") as stream, live(stream) as shown:
-        ambient.run_pure(span("step", Sleep(1)), listen=shown)
+        shown(Started(("run",), Root("run"), 0.0))
         shown.note("a [note] that stays")
     written = os.read(ours, 65536).decode()
     os.close(ours)
     assert "a [note] that stays" in written
+    assert "[cyan]" not in written
     assert written.rindex("\x1b[?25h") > written.rindex("\x1b[?25l")
 
 

@@ -297,7 +297,7 @@ def test_the_table_has_a_line_for_each_node() -> None:
     lines = [line.split() for line in console.export_text().splitlines()]
     assert ["search", "2", "1", "250.0", "ms", "125.0", "ms"] in lines
     assert ["write", "1", "1", "min", "05", "s"] in lines
-    assert "1 min 05 s in all; concurrency saved 125.0 ms".split() in lines
+    assert "1 min 05 s in all, 125.0 ms of work beside other work".split() in lines
 
 
 def test_importing_observability_imports_no_rich() -> None:

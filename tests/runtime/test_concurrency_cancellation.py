@@ -124,7 +124,6 @@ class TestCleanUp:
     @ender
     async def test_effects_that_do_not_wait_are_answered(self, end, autojump_clock):
         """A handler that answers at once needs no shield, however long the plan has run by the real clock."""
-        # DEFECT: see `test_is_not_refused_for_fairness`.
         log = []
 
         def plan():
@@ -141,8 +140,7 @@ class TestCleanUp:
     @pytest.mark.parametrize("effects", [0, 1, 2, 15, 16, 17, 31, 32, 33, 1000])
     async def test_is_not_refused_for_fairness(self, effects):
         """In real time, too, a shield and effects that do not wait are enough, however much the plan has done."""
-        # DEFECT: the interpreter's own checkpoint (after 1 ms, or 1,000 effects) raises Cancelled at *any* effect of
-        # the clean-up, `shielded` included. Once it has thrown a cancellation into the plan, it should only yield.
+        # The interpreter's own checkpoint (after 1 ms, or 1,000 effects) would raise Cancelled at any effect.
         log = []
 
         def plan():

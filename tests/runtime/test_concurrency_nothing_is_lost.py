@@ -199,6 +199,20 @@ class TestCancellationFromOutside:
             await ambient.run(parallel(busy(), busy()))
         assert scope.cancelled_caught
 
+    async def test_of_a_plan_that_was_cancelled_before(self, autojump_clock):
+        """A cancellation that a scope within the plan caught does not make it immune to the next."""
+
+        def busy():
+            with trio.move_on_after(1):
+                yield from Sleep(9)
+            for _ in range(100_000):
+                yield from Now()
+            pytest.fail("not cancelled")
+
+        with trio.move_on_after(1) as scope:
+            await ambient.run(parallel(busy(), Sleep(0.5)))
+        assert scope.cancelled_caught
+
     async def test_by_a_cancel_scope_within_the_plan(self, autojump_clock):
         """`trio.move_on_after` works inside a plan."""
 
