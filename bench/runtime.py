@@ -213,7 +213,13 @@ def memory() -> Figure:
 
     small, large = peak(1_000), peak(1_000_000)
     return Figure(
-        "memory of a plan of 1,000,000 effects", "KiB", large, "1,000 effects", small, "constant", large <= 1.5 * small
+        "memory of a plan of 1,000,000 effects",
+        "KiB",
+        large,
+        "1,000 effects",
+        small,
+        "constant",
+        large <= 1.5 * small,
     )
 
 
@@ -254,7 +260,9 @@ def tasks(rounds: int, peers: dict[str, float]) -> list[Figure]:
     n = 200
     (best,) = turns(20 * rounds, chain(n))
     ours = best * 1e6 / n
-    rows = [Figure("DSL chain of 200 inline tasks", "us/task", ours, "the promise", 5.0, "<= 5 us", ours <= 5.0)]
+    rows = [
+        Figure("DSL chain of 200 inline tasks", "us/task", ours, "the promise", 5.0, "<= 5 us", ours <= 5.0)
+    ]
     for name, factor in (("burr", 5), ("langgraph", 30)):
         if name in peers:
             rows.append(
@@ -273,7 +281,9 @@ def run_peers() -> dict[str, float]:
         subprocess.run([str(PEERS_PYTHON), "-m", "pip", "install", "--quiet", *PEER_PACKAGES], check=True)
     found = {}
     for name in ("burr", "langgraph"):
-        out = subprocess.run([str(PEERS_PYTHON), str(PEERS / f"{name}_chain.py")], capture_output=True, text=True)
+        out = subprocess.run(
+            [str(PEERS_PYTHON), str(PEERS / f"{name}_chain.py")], capture_output=True, text=True
+        )
         if out.returncode:
             print(f"{name}: not measured\n{out.stderr}", file=sys.stderr)
         else:

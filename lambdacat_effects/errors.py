@@ -33,6 +33,7 @@ branch, since trying the next branch would only hide the mistake. They let it pa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 __all__ = [
     "CommandError",
@@ -151,7 +152,8 @@ class LensMismatch(LambdacatError, LookupError):
 class NoneSucceeded(ExceptionGroup[Exception], LambdacatError):
     """Every alternative of a `choose` failed; `.exceptions` holds one failure for each, in declared order."""
 
-    def derive(self, excs: Sequence[Exception]) -> NoneSucceeded:
+    def derive(self, excs: Sequence[Any], /) -> Any:
+        """A part of the group, as `split` and `subgroup` make it."""
         return NoneSucceeded(self.message, excs)
 
 

@@ -1,4 +1,4 @@
-"""The layout holds: imports go one way, heavy libraries stay in the one module that needs them, names are complete."""
+"""The layout holds: imports go one way, heavy libraries stay where they are needed, names are complete."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def test_imports_go_one_way(path: Path) -> None:
         theirs = parts[1]
         assert (mine, theirs) not in APART, f"{relative(path)} imports {name}"
         if (relative(path), theirs) not in LATE:
-            assert LAYERS.index(theirs) <= LAYERS.index(mine), f"{relative(path)} imports {name}, which is above it"
+            assert LAYERS.index(theirs) <= LAYERS.index(mine), (
+                f"{relative(path)} imports {name}, which is above it"
+            )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=relative)
@@ -88,7 +90,9 @@ def test_libraries_stay_where_they_belong(path: Path) -> None:
     for name in imports(path):
         places = ONLY_IN.get(name.split(".")[0])
         if places is not None:
-            assert any(relative(path).startswith(place) for place in places), f"{relative(path)} imports {name}"
+            assert any(relative(path).startswith(place) for place in places), (
+                f"{relative(path)} imports {name}"
+            )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=relative)
@@ -111,7 +115,9 @@ def test_all_names_exist_and_are_the_only_public_ones() -> None:
     for path in MODULES:
         if path.stem in ("__main__", "mypy") or path.stem == "worker_main":
             continue
-        name = "lambdacat_effects." + relative(path).removesuffix(".py").replace("/", ".").removesuffix("__init__")
+        name = "lambdacat_effects." + relative(path).removesuffix(".py").replace("/", ".").removesuffix(
+            "__init__"
+        )
         module = importlib.import_module(name.rstrip("."))
         listed = getattr(module, "__all__", [])
         assert [n for n in listed if not hasattr(module, n)] == [], name
@@ -127,6 +133,19 @@ def test_all_names_exist_and_are_the_only_public_ones() -> None:
 def test_importing_the_package_imports_nothing_heavy() -> None:
     """What only some plans need is imported when they need it."""
     code = "import sys, lambdacat_effects; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    heavy = {"lmdb", "cattrs", "rich", "cyclopts", "httpx", "sqlite3", "structlog", "hypothesis", "pytest", "asyncio"}
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    heavy = {
+        "lmdb",
+        "cattrs",
+        "rich",
+        "cyclopts",
+        "httpx",
+        "sqlite3",
+        "structlog",
+        "hypothesis",
+        "pytest",
+        "asyncio",
+    }
     assert heavy & set(loaded) == set()

@@ -2,6 +2,7 @@
 
 import json
 import time
+from itertools import pairwise
 
 from burr.core import ApplicationBuilder, State, action
 
@@ -17,8 +18,8 @@ def build():
     names = [f"step{i}" for i in range(N)]
     return (
         ApplicationBuilder()
-        .with_actions(**{name: step for name in names})
-        .with_transitions(*zip(names, names[1:], strict=False))
+        .with_actions(**dict.fromkeys(names, step))
+        .with_transitions(*pairwise(names))
         .with_state(n=0)
         .with_entrypoint(names[0])
         .build()

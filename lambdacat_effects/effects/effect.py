@@ -68,8 +68,8 @@ class Effect(Generic[A]):
         return (yield self)  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
     def title(self) -> str:
-        """How reports call it."""
-        return repr(self)
+        """How reports call it, shortly: its `repr` may be long, and is the user's own code."""
+        return type(self).__name__
 
     @classmethod
     def by(cls, answer: Callable[[Self], A | Awaitable[A] | Generator[Any, object, A]]) -> Handler[Self]:
@@ -126,6 +126,8 @@ def where(plan: object) -> str:
     code = getattr(plan, "gi_code", None)
     if code is None:
         return repr(plan)
+    if code is _PERFORMING:
+        return "itself, without a plan around it"
     return f"{getattr(plan, '__qualname__', '?')} ({code.co_filename}:{code.co_firstlineno})"
 
 

@@ -24,6 +24,9 @@ class CallTool(Effect[A]):
 
     dispatch_on: ClassVar[str | None] = "tool"
 
+    def title(self) -> str:
+        return self.tool.name
+
     def __repr__(self) -> str:
         given = [repr(a) for a in self.args] + [f"{k}={v!r}" for k, v in self.kwargs.items()]
         return f"{self.tool.name}({', '.join(given)})"

@@ -6,7 +6,9 @@ from types import TracebackType
 
 __all__ = ["trimmed"]
 
-_OURS = ("lambdacat_effects.runtime.", "lambdacat_effects.effects.", "lambdacat_effects.plan.")
+_OURS = tuple(
+    f"lambdacat_effects.{folder}." for folder in ("algebra", "effects", "plan", "runtime", "handlers")
+)
 
 
 def trimmed(exc: BaseException, known: TracebackType | None = None) -> BaseException:

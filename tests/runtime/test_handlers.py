@@ -198,7 +198,7 @@ def test_handle_takes_effects_out_of_the_row() -> None:
 
 
 def test_dispatch_follows_the_classes_of_an_effect() -> None:
-    """A handler of a class answers its subclasses; in one scope the most specific wins, between scopes the nearest."""
+    """A handler of a class answers its subclasses; in a scope the most specific wins, between scopes the nearest."""
     general, special = answering("general"), Loud.by(lambda asked: f"loud({asked.key})")
     assert general.run_pure(Loud("k")) == "general(k)"
     assert (special | general).run_pure(Loud("k")) == "loud(k)"
@@ -388,7 +388,7 @@ async def test_a_handler_with_resources_can_handle_a_part_of_a_plan() -> None:
 def test_a_resource_that_is_not_open_says_so() -> None:
     """Using it outside of a run is an error that says what to do."""
     owned = resource([], "the database")
-    with pytest.raises(ResourceNotOpen, match="the database is not open.*async with"):
+    with pytest.raises(ResourceNotOpen, match=r"the database is not open.*async with"):
         _ = owned.value
 
 
@@ -432,19 +432,19 @@ def test_a_plain_function_that_answers_with_a_coroutine_or_generator_is_refused(
     def plan() -> Plan[Ask, str]:
         return (yield from Ask("x"))
 
-    with pytest.raises(WrongHandlerKind, match="a coroutine.*async def"):
+    with pytest.raises(WrongHandlerKind, match=r"a coroutine.*async def"):
         Ask.by(lambda _: fetch()).run_pure(Ask("k"))
-    with pytest.raises(WrongHandlerKind, match="a generator.*generator function"):
+    with pytest.raises(WrongHandlerKind, match=r"a generator.*generator function"):
         Ask.by(lambda _: plan()).run_pure(Ask("k"))
 
 
 def test_an_interposer_must_be_a_generator_function() -> None:
     """A plain function could neither ask on nor wait."""
+
+    def nothing(asked: Ask) -> str:
+        return asked.key
+
     with pytest.raises(WrongHandlerKind, match=r"nothing.*generator function.*yield from effect"):
-
-        def nothing(asked: Ask) -> str:
-            return asked.key
-
         answering("h").behind(nothing)  # type: ignore[arg-type]
 
 

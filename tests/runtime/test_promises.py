@@ -241,7 +241,7 @@ async def test_effects_in_finally_while_cancelled_need_a_shield(
 
 
 async def test_clean_up_is_not_refused_by_chance() -> None:
-    """However long the wait was before: a checkpoint that is due delivers a cancellation once, and not in `finally`."""
+    """However long the wait before: a checkpoint that is due delivers a cancellation once, and not in `finally`."""
     log: list[str] = []
 
     def plan() -> Plan[Sleep | Note, None]:
