@@ -44,7 +44,7 @@ check: $(VENV)/.for-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright
-	$(BIN)/pyright --verifytypes lambdacat_effects --ignoreexternal
+	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes lambdacat_effects --ignoreexternal
 
 bench: $(VENV)/.for-dev
 	$(BIN)/python bench/runtime.py

@@ -108,7 +108,7 @@ class answers:
     __slots__ = ("values",)
 
     def __init__(self, *values: object) -> None:
-        self.values = values
+        self.values: tuple[object, ...] = values
 
     def __repr__(self) -> str:
         return f"answers({', '.join(map(repr, self.values))})"

@@ -39,7 +39,7 @@ class Activity:
         self._branches: dict[Path, _Branch] = {(): self._root}
         self._time: float | None = None
         self._working = 0  # branches that work, and do not merely wait for those below
-        self.beside = 0.0
+        self.beside: float = 0.0
         """The sum of all work less the time in which there was any, in seconds."""
 
     def advance(self, time: float) -> None:

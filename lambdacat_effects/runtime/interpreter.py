@@ -147,7 +147,7 @@ async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
                 except BaseException as exc:
                     answer, error = None, trimmed(exc)
                     known = error.__traceback__
-                    told = told or isinstance(exc, run.cancelled)
+                    told = told or isinstance(exc, (run.cancelled, BaseExceptionGroup))
                 continue
             # The plan has ended, well or not: its answer or error goes to the plan below.
             if error is not None:

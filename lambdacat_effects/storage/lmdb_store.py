@@ -42,7 +42,7 @@ class LmdbStore(Store):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, map_size: int = MAP_SIZE) -> None:
-        self.path = os.path.abspath(path)
+        self.path: str = os.path.abspath(path)
         self._environment: _Environment | None = _acquire(self.path, map_size)
 
     def get(self, namespace: str, key: str) -> bytes | None:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import Any, cast
@@ -20,7 +20,7 @@ __all__ = ["dumps", "plain"]
 _COLLECTIONS: Any = (Mapping, list, tuple, deque, set, frozenset)
 
 
-dumps = json.JSONEncoder(
+dumps: Callable[[object], str] = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, sort_keys=True, separators=(",", ":")
 ).encode
 """Compact JSON with sorted keys, so that equal values are written alike."""

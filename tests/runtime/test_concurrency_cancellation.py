@@ -142,8 +142,7 @@ class TestCleanUp:
         "wait",
         [
             lambda: Sleep(100),
-            # DEFECT (these four): a nursery raises its cancellation in a BaseExceptionGroup, which `drive` does not
-            # take for the plan's having been told: `told or isinstance(exc, (run.cancelled, BaseExceptionGroup))`.
+            # A nursery raises its cancellation in a BaseExceptionGroup.
             lambda: parallel(Sleep(100), Sleep(100)),
             lambda: race(Sleep(100), Sleep(100)),
             lambda: for_each([100], Sleep),

@@ -198,8 +198,7 @@ class TestEarlierTicks:
 
     async def test_a_failure_in_the_next_tick_does_not_happen(self, autojump_clock):
         """Who is one tick behind the first failure is cancelled before it fails, always."""
-        # DEFECT: `stop` runs *somewhere* in the next batch. A scope whose deadline is set to now is cancelled between
-        # the two batches.
+        # A task that cancels would run *somewhere* in the next batch.
 
         def make():
             return attempt(parallel(failing_later(1, KeyError(0)), failing_later(2, KeyError(1))))
