@@ -22,7 +22,7 @@ from lambdacat_effects.errors import (
     WrongHandlerKind,
 )
 from lambdacat_effects.runtime.events import Path
-from lambdacat_effects.runtime.run import Run, Scope
+from lambdacat_effects.runtime.run import Pace, Run, Scope
 from lambdacat_effects.runtime.table import (
     ASYNC,
     CALL,
@@ -78,7 +78,8 @@ async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
     told = False  # that it is cancelled
     ended = False
     n: int = 0
-    credit = stride = run.stride
+    pace: Pace | None = None
+    credit = Pace.FIRST
     try:
         while True:
             try:
@@ -94,9 +95,12 @@ async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
                 key: Any = type(effect)
                 try:
                     if not credit:
-                        if run.due(stride):
+                        if pace is None:
+                            pace = Pace(run)
+                        elif pace.due():
                             told = await run.checkpoint(told)
-                        credit = stride = run.stride
+                            pace.rested()
+                        credit = pace.stride
                     kind, fn, after = table[key]
                     if kind == KEYED:
                         key = (key, getattr(effect, effect.dispatch_on))

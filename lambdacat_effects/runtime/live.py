@@ -173,21 +173,6 @@ class _Ticks(trio.abc.Instrument):
             trio.lowlevel.remove_instrument(self)
 
 
-class _CancelBeforeNextTick(trio.abc.Instrument):
-    """Cancels a scope between two ticks."""
-
-    def __init__(self, scope: trio.CancelScope) -> None:
-        self.scope = scope
-
-    def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002
-        trio.lowlevel.remove_instrument(self)
-        self.scope.cancel()
-
-
-async def _nothing() -> None:
-    """A task that takes one tick."""
-
-
 _ticks: trio.lowlevel.RunVar[_Ticks] = trio.lowlevel.RunVar("lambdacat ticks")
 
 
@@ -297,9 +282,9 @@ class _Branches:
             self.decided = True
             # Branches that end in the tick of the decision tie with it: they were scheduled together, and only the
             # order of that batch, which Trio draws at random, set them apart. Cancelled at once they would be lost to
-            # it, even a sleep that was over: its own scope cannot catch its end any more. So: before the next tick.
-            trio.lowlevel.add_instrument(_CancelBeforeNextTick(self.nursery.cancel_scope))
-            self.nursery.start_soon(_nothing)  # so that there is a next tick
+            # it, even a sleep that was over: its own scope cannot catch its end any more. A deadline that is now
+            # passes between this tick and the next.
+            self.nursery.cancel_scope.deadline = trio.current_time()
 
     def cancelled(self, outer: BaseException) -> BaseException:
         """Cancelled from outside (or worse), perhaps while branches failed: as in Trio, both go on."""

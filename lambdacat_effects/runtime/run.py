@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol, TypeVar
 
 from lambdacat_effects.runtime.events import Answered, Cancelled, Failed, Listener, Path, Started
 from lambdacat_effects.runtime.table import Table
 
-__all__ = ["Clock", "Run", "Scope"]
+__all__ = ["Clock", "Pace", "Run", "Scope"]
 
 A = TypeVar("A")
 
@@ -33,7 +32,7 @@ class Clock(Protocol):
 class Run:
     """One run of a plan."""
 
-    __slots__ = ("_checkpoint", "_effects", "_looked", "_since", "cancelled", "clock", "listen", "stride")
+    __slots__ = ("_checkpoint", "cancelled", "clock", "listen")
 
     def __init__(
         self,
@@ -47,30 +46,11 @@ class Run:
         self.cancelled: type[BaseException] = cancelled
         """What cancellation looks like."""
         self._checkpoint = checkpoint
-        self._since = self._looked = -math.inf
-        self._effects = 0
-        self.stride: int = 1
-        """After how many effects to ask `due` again."""
 
-    # A checkpoint costs as much as ten effects or more, so there is none for each effect; but a plan of synchronous
-    # effects must not starve its neighbours, nor escape its own cancellation. So there is one after 1,000 effects or
-    # 1 ms of the run's clock. Reading it costs too, and is done as often as the pace of the last effects asks for.
-
-    def due(self, effects: int) -> bool:
-        """Whether a checkpoint is due, when `effects` were performed since the last question."""
-        if self._checkpoint is None:
-            self.stride = _STRIDE
-            return False
-        now = self.clock.monotonic()
-        if self._since == -math.inf:  # the first look
-            self._since = self._looked = now
-            return False
-        self._effects += effects
-        left = self._since + _MOST_SECONDS - now
-        pace = (now - self._looked) / effects
-        self._looked = now
-        self.stride = max(1, min(_STRIDE, int(left / pace))) if pace > 0 else _STRIDE
-        return self._effects > _MOST_EFFECTS - _STRIDE or left <= 0
+    @property
+    def alone(self) -> bool:
+        """Whether there are no other tasks to let run."""
+        return self._checkpoint is None
 
     async def checkpoint(self, told: bool) -> bool:
         """Let other tasks run, and be cancelled if so asked. Answers whether the plan has been `told` so.
@@ -78,11 +58,7 @@ class Run:
         A plan is told once. Else its clean-up would be refused by chance: synchronous effects, and those it shields,
         are answered in `finally`, whether or not a checkpoint happens to be due there.
         """
-        if self._checkpoint is not None:
-            told = await self._checkpoint(told)
-        self._effects = 0
-        self._since = self._looked = self.clock.monotonic()
-        return told
+        return False if self._checkpoint is None else await self._checkpoint(told)
 
     def started(self, path: Path, what: object) -> None:
         """Tell that `what` begins."""
@@ -116,6 +92,42 @@ class Run:
         if isinstance(error, BaseExceptionGroup):
             return all(self._is_cancellation(e) for e in error.exceptions)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType, reportUnknownArgumentType]
         return isinstance(error, (self.cancelled, GeneratorExit))
+
+
+class Pace:
+    """When a plan lets other tasks run.
+
+    A checkpoint costs as much as ten effects or more, so there is none for each effect; but a plan of synchronous
+    effects must not starve its neighbours, nor escape its own cancellation. So there is one after 1,000 effects or 1 ms
+    of the run's clock. Reading it costs too, and is done as often as the pace of the last effects asks for. A plan
+    begins its task's turn, so its first few effects are not looked at: most branches of a large fan-out have no more.
+    """
+
+    __slots__ = ("_clock", "_effects", "_looked", "_since", "stride")
+
+    FIRST = 4
+    """After how many effects to look for the first time."""
+
+    def __init__(self, run: Run) -> None:
+        self._clock = run.clock
+        self.stride: int = _STRIDE if run.alone else 1
+        """After how many effects to ask `due` again."""
+        self.rested()
+
+    def rested(self) -> None:
+        """A checkpoint has been passed."""
+        self._since = self._looked = self._clock.monotonic()
+        self._effects = 0
+
+    def due(self) -> bool:
+        """Whether a checkpoint is due, `stride` effects after the last question."""
+        now = self._clock.monotonic()
+        self._effects += self.stride
+        left = self._since + _MOST_SECONDS - now
+        each = (now - self._looked) / self.stride
+        self._looked = now
+        self.stride = max(1, min(_STRIDE, int(left / each))) if each > 0 else _STRIDE
+        return self._effects > _MOST_EFFECTS - _STRIDE - self.FIRST or left <= 0
 
 
 class Scope(NamedTuple):
