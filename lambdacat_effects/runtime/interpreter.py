@@ -11,7 +11,7 @@ nothing of Trio: what waits, it awaits, and control effects are functions found 
 from __future__ import annotations
 
 from types import CoroutineType, GeneratorType, TracebackType
-from typing import Any, Never, TypeAlias, cast
+from typing import Any, Never, Protocol, TypeAlias, cast
 
 from lambdacat_effects.effects.effect import Effect, as_plan, where
 from lambdacat_effects.errors import (
@@ -40,7 +40,7 @@ from lambdacat_effects.runtime.table import (
 )
 from lambdacat_effects.runtime.tracebacks import trimmed
 
-__all__ = ["drive"]
+__all__ = ["Ending", "drive"]
 
 _UNANSWERED = frozenset([CoroutineType, GeneratorType])
 _DELEGATES = frozenset([GENERATOR, CALL, HANDLED, SPAN])
@@ -67,9 +67,24 @@ class _Telling:
         self.run.ended(self.path, self.effect, answer, error)
 
 
-async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
-    """Perform `plan` to its end and answer its answer, or raise what it raises."""
-    _check_unstarted(plan)
+class Ending(Protocol):
+    """Who is told how a plan ended, in place of the caller of `drive`."""
+
+    def end(self, index: int, answer: Any, error: BaseException | None) -> None:
+        """The plan number `index` ended. Raises what is to be raised from its task."""
+        ...
+
+
+async def drive(
+    plan: Any, table: Table, path: Path, run: Run, ending: Ending | None = None, index: int = 0
+) -> Any:
+    """Perform `plan` to its end and answer its answer, or raise what it raises.
+
+    With `ending` it is the whole of a task, and how it ends is told there. (A coroutine around this one, for each
+    branch of a large fan-out, would cost as much as the branch's effects.)
+    """
+    if plan.gi_suspended or plan.gi_running or plan.gi_frame is None:
+        plan = _refusing(plan)
     stack: list[_Frame] | None = None
     send: Any = plan.send
     answer: Any = None
@@ -158,6 +173,9 @@ async def drive(plan: Any, table: Table, path: Path, run: Run) -> Any:
                 known = error.__traceback__
             if not stack:
                 ended = True
+                if ending is not None:
+                    ending.end(index, answer, error)
+                    return None
                 if error is None:
                     return answer
                 raise error
@@ -189,10 +207,13 @@ async def _perform(kind: int, fn: Any, effect: Any, plan: Any, scope: Scope) -> 
     raise _no_handler(kind, effect, plan)
 
 
+def _refusing(plan: Any) -> Any:
+    """A plan that fails as `plan`, which was performed before, has to."""
+    _check_unstarted(plan)
+    yield  # never reached: this only makes it a plan
+
+
 def _check_unstarted(plan: Any) -> None:
-    kind: Any = type(plan)
-    if kind is not GeneratorType:
-        raise WrongHandlerKind(f"expected a plan to perform; got {plan!r}")
     if plan.gi_suspended or plan.gi_running or plan.gi_frame is None:
         raise PlanReused(
             f"the plan {where(plan)} was performed before: a plan is a generator and runs once. "

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import nullcontext
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import trio
 
@@ -226,13 +226,23 @@ class _Branches:
     def start(self) -> None:
         start_soon = self.nursery.start_soon
         name = f"{self.asked.policy.value} at {self.path}"
-        if self.asked.limit is None or self.asked.limit >= self.total:
+        if self.asked.limit is not None and self.asked.limit < self.total:
+            indices = iter(range(self.total))
+            for _ in range(self.asked.limit):
+                start_soon(self.worker, indices, name=name)
+        elif self.run.listen is not None:
             for index in range(self.total):
                 start_soon(self.branch, index, name=name)
-            return
-        indices = iter(range(self.total))
-        for _ in range(self.asked.limit):
-            start_soon(self.worker, indices, name=name)
+        else:
+            table, path, run = self.table, self.path, self.run
+            for index in range(self.total):
+                try:
+                    plan = as_plan(self.asked.branches[index])
+                except Exception as error:  # from the function that makes it
+                    self.fail(index, error)
+                else:
+                    here = path + (index,)  # noqa: RUF005  (half the time of unpacking)
+                    start_soon(drive, plan, table, here, run, self, index, name=name)
 
     async def worker(self, indices: Iterator[int]) -> None:
         for index in indices:
@@ -241,29 +251,34 @@ class _Branches:
             await self.branch(index)
 
     async def branch(self, index: int) -> None:
-        path = self.path + (index,)  # noqa: RUF005  (half the time of unpacking)
-        run = self.run
+        path = (*self.path, index)
         try:
             plan = self.asked.branches[index]
-            performing = drive(as_plan(plan), self.table, path, run)
-            if run.listen is not None:
-                performing = run.tell(performing, path, Branch(index, plan_name(plan)))
-            answer = await performing
-        except Exception as error:
-            self.fail(index, error)
-        except BaseExceptionGroup as group:
-            # A combinator inside was cancelled while branches of its own failed: each half goes its own way.
-            cancelled, failure = group.split(trio.Cancelled)
-            if cancelled is None or not isinstance(failure, Exception):
-                raise
-            self.fail(index, failure)
-            raise cancelled from None
+            performing = drive(as_plan(plan), self.table, path, self.run)
+            answer = await self.run.tell(performing, path, Branch(index, plan_name(plan)))
+        except BaseException as error:
+            self.end(index, None, error)
         else:
+            self.end(index, answer, None)
+
+    def end(self, index: int, answer: Any, error: BaseException | None) -> None:
+        if error is None:
             self.ended.answers[index] = answer
             self.succeeded += 1
             if self.ticks is not None:
                 self.ended.ticks[index] = self.ticks.now
                 self.decide()
+        elif isinstance(error, Exception):
+            self.fail(index, error)
+        elif isinstance(error, BaseExceptionGroup):
+            # A combinator inside was cancelled while branches of its own failed: each half goes its own way.
+            cancelled, failure = cast("BaseExceptionGroup[BaseException]", error).split(trio.Cancelled)
+            if cancelled is None or not isinstance(failure, Exception):
+                raise error
+            self.fail(index, failure)
+            raise cancelled from None
+        else:
+            raise error
 
     def fail(self, index: int, error: Exception) -> None:
         trimmed(error)

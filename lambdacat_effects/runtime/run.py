@@ -98,9 +98,10 @@ class Pace:
     """When a plan lets other tasks run.
 
     A checkpoint costs as much as ten effects or more, so there is none for each effect; but a plan of synchronous
-    effects must not starve its neighbours, nor escape its own cancellation. So there is one after 1,000 effects or 1 ms
-    of the run's clock. Reading it costs too, and is done as often as the pace of the last effects asks for. A plan
-    begins its task's turn, so its first few effects are not looked at: most branches of a large fan-out have no more.
+    effects must not starve its neighbours, nor escape its own cancellation. So there is one after 1,000 effects or
+    1 ms of the run's clock. Reading it costs too, and is done as often as the pace of the last effects asks for. A
+    plan begins its task's turn, so its first few effects are not looked at: most branches of a large fan-out have no
+    more.
     """
 
     __slots__ = ("_clock", "_effects", "_looked", "_since", "stride")
