@@ -145,7 +145,7 @@ async def drive(
                         if leave is not None:
                             leave.begin()
                         plan = fn(effect)
-                        table = table.inside(key, after)
+                        table = table.insides.get(key) or table.inside(key, after)
                         path = path + (n,)  # noqa: RUF005  (half the time of unpacking)
                         n = 0
                     elif kind in _DELEGATES:

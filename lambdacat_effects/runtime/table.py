@@ -84,7 +84,7 @@ _MOST_CACHED = 4096
 class Table(dict[Key, Entry]):
     """The bindings of one scope over those of the scopes around it. Reading it resolves and remembers."""
 
-    __slots__ = ("_inside", "bindings", "observed", "outer", "waiting")
+    __slots__ = ("bindings", "insides", "observed", "outer", "pinned", "waiting")
 
     def __init__(
         self,
@@ -100,24 +100,25 @@ class Table(dict[Key, Entry]):
         self.observed: bool = observed
         self.waiting: Callable[[Callable[..., Any]], Callable[..., Any]] | None = waiting
         """What to put in place of an async function where nothing can wait: raises `NotPure`."""
-        self._inside: dict[Key, Table] = {}
+        self.pinned: dict[Key, Entry] = {}
+        """What is set rather than resolved."""
+        self.insides: dict[Key, Table] = {}
 
     def over(self, bindings: Mapping[Key, Chain]) -> Table:
         """A scope within this one."""
         return Table(bindings, self, observed=self.observed, waiting=self.waiting)
 
     def inside(self, key: Key, after: Entry) -> Table:
-        """The scope in which the handler of `key` performs its own effects."""
-        table = self._inside.get(key)
-        if table is None:
-            table = self._inside[key] = self.over({})
-            table[key] = after
+        """The scope in which the handler of `key` performs its own effects. Kept in `insides`."""
+        table = self.insides[key] = self.over({})
+        table.pinned[key] = table[key] = after
         return table
 
     def __missing__(self, key: Key) -> Entry:
         if len(self) >= _MOST_CACHED:  # keys hold tools and types, which a long run may make without end
             self.clear()
-            self._inside.clear()
+            self.insides.clear()
+            self.update(self.pinned)
         entry = self[key] = self._resolve(key)
         return entry
 

@@ -261,6 +261,18 @@ def test_a_million_kinds_of_key_do_not_stay_in_memory() -> None:
     assert len(table) <= 4096
 
 
+def test_an_interposer_that_meets_thousands_of_tools_still_forwards_outward() -> None:
+    """Forgetting what was looked up never forgets where a handler's own effect goes."""
+    rest: Handler[Any] = Handler.of({CallTool: lambda _: 1})
+
+    def curious(asked: Ask) -> Generator[Any, Any, str]:
+        for i in range(5_000):
+            yield from tool(name=f"t{i}")(lambda: 1)()
+        return (yield from asked)
+
+    assert (answering("h").behind(curious) | rest).run_pure(Ask("k")) == "h(k)"
+
+
 def test_run_pure_names_the_handler_that_would_wait() -> None:
     """`NotPure` says which handler cannot be used without an event loop."""
 
