@@ -76,6 +76,7 @@ from lambdacat_effects.effects import (
     timeout,
     tool,
 )
+from lambdacat_effects.errors import LambdacatError, MergeConflict, Misuse, PlanTimeout
 from lambdacat_effects.handlers import (
     answer_tools,
     answers,
@@ -137,16 +138,20 @@ __all__ = [
     "Forget",
     "Handler",
     "Interposer",
+    "LambdacatError",
     "Listener",
     "Log",
     "Memory",
+    "MergeConflict",
     "Missing",
+    "Misuse",
     "Need",
     "NewId",
     "Now",
     "Ok",
     "Performs",
     "Plan",
+    "PlanTimeout",
     "Policy",
     "Random",
     "Recall",

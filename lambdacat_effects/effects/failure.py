@@ -132,17 +132,17 @@ def _catching(types: tuple[type[Exception], ...], plan: Plan[Any, Any]) -> Plan[
         _, rest = group.split(types)
         if rest is not None:
             raise
-        leaf = _first_leaf(group)
-        leaf.__context__ = cast(BaseException, group)
-        return leaf
+        return _first_leaf(group)
     except types as error:
         return error
 
 
-def _first_leaf(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup):
-        error = cast("ExceptionGroup[Exception]", error).exceptions[0]
-    return error
+def _first_leaf(group: Exception) -> Exception:
+    leaf = group
+    while isinstance(leaf, ExceptionGroup):
+        leaf = cast("ExceptionGroup[Exception]", leaf).exceptions[0]
+    leaf.__context__ = group
+    return leaf
 
 
 def attempt(plan: Performs[E, A]) -> Plan[E, Ok[A] | Err[Exception]]:

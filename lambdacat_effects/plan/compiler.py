@@ -280,14 +280,17 @@ def _ordered_choice(inner: list[_Part]) -> _Part:
 
     def run(state: Any) -> Running:
         failures: list[Exception] = []
-        for ask in asks:
-            try:
-                return (yield ask(state))
-            except Misuse:
-                raise
-            except Exception as error:
-                failures.append(error)
-        raise all_failed(failures)
+        try:
+            for ask in asks:
+                try:
+                    return (yield ask(state))
+                except Misuse:
+                    raise
+                except Exception as error:
+                    failures.append(error)
+            raise all_failed(failures)
+        finally:
+            failures = []  # their tracebacks hold this frame
 
     return _calling("choose", run)
 

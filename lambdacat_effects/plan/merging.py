@@ -187,6 +187,10 @@ def _same(a: Any, b: Any) -> bool:
         return False
     if isinstance(a, Mapping):
         return a.keys() == b.keys() and all(_same(value, b[key]) for key, value in cast("Any", a).items())
+    if fields := _fields(a):  # not by `==`, which may leave fields out
+        return all(_same(getattr(a, field), getattr(b, field)) for field in fields)
+    if type(cast(object, a)) in (list, tuple):
+        return len(a) == len(b) and all(map(_same, a, b))
     try:
         return bool(a == b)
     except Exception:  # an array, say, compares item by item and is then neither true nor false

@@ -16,7 +16,7 @@ from lambdacat_effects.runtime.events import Listener, Root
 from lambdacat_effects.runtime.interpreter import drive
 from lambdacat_effects.runtime.live import LIVE, LIVE_OBSERVED, live_run, raise_failure
 from lambdacat_effects.runtime.pure import PURE, PURE_OBSERVED, finish, pure_run
-from lambdacat_effects.runtime.resource import Resource, opened
+from lambdacat_effects.runtime.resource import Resource, close_all, open_all, opened
 from lambdacat_effects.runtime.run import Run
 from lambdacat_effects.runtime.scopes import Opening
 from lambdacat_effects.runtime.table import ASYNC, GENERATOR, PLAIN, Chain, Key, Step, Table
@@ -133,6 +133,7 @@ class Handler(Generic[E_con]):
         Raises `UnhandledEffect` at the effect that nobody answers.
         """
         root = LIVE if listen is None else LIVE_OBSERVED
+        performable(plan)  # before any resource is opened
         try:
             async with opened(self.resources):
                 return cast(A, await self._perform(performable(plan), root, live_run(listen), name))
@@ -147,6 +148,7 @@ class Handler(Generic[E_con]):
         Raises `NotPure`, naming the handler, where something would have to wait.
         """
         root = PURE if listen is None else PURE_OBSERVED
+        performable(plan)  # before any resource is opened
         run = pure_run(listen)
 
         async def running() -> Any:
@@ -174,25 +176,12 @@ class Handler(Generic[E_con]):
 
     async def __aenter__(self) -> Self:
         """Open the resources, for several runs."""
-        for done, resource in enumerate(self.resources):
-            try:
-                await resource.__aenter__()
-            except BaseException:
-                for earlier in reversed(self.resources[:done]):
-                    await earlier.__aexit__(None, None, None)
-                raise
+        await open_all(self.resources)
         return self
 
     async def __aexit__(self, *exc_info: Any) -> None:
         """Close them, last opened first."""
-        error: BaseException | None = None
-        for resource in reversed(self.resources):
-            try:
-                await resource.__aexit__(None, None, None)
-            except BaseException as exc:
-                error = exc
-        if error is not None:
-            raise error
+        await close_all(self.resources)
 
     def __repr__(self) -> str:
         names = sorted({_key_name(key) for key in self.bindings})

@@ -75,6 +75,7 @@ class Ending(Protocol):
         ...
 
 
+# One long function, on purpose: every call it made of a part of itself would be paid for by each effect.
 async def drive(
     plan: Any, table: Table, path: Path, run: Run, ending: Ending | None = None, index: int = 0
 ) -> Any:
@@ -105,6 +106,8 @@ async def drive(
                 answer, error = None, trimmed(exc, known if exc is error else None)
             else:
                 error = None
+                if told:
+                    told = run.is_cancelled()  # a scope within the plan may have caught it
                 n += 1
                 credit -= 1
                 key: Any = type(effect)
@@ -141,22 +144,22 @@ async def drive(
                     if stack is None:
                         stack = []
                     if kind == GENERATOR:
-                        stack.append((plan, table, path, n, leave))
                         if leave is not None:
                             leave.begin()
-                        plan = fn(effect)
+                        inner = _made(fn, effect, leave)
+                        stack.append((plan, table, path, n, leave))
+                        plan = inner
                         table = table.insides.get(key) or table.inside(key, after)
                         path = path + (n,)  # noqa: RUF005  (half the time of unpacking)
                         n = 0
                     elif kind in _DELEGATES:
                         inner = as_plan(effect.plan)
                         _check_unstarted(inner)
-                        stack.append((plan, table, path, None, leave))
+                        within = effect.handler.over(table) if kind == HANDLED else table
                         if leave is not None:
                             leave.begin()
-                        plan = inner
-                        if kind == HANDLED:
-                            table = effect.handler.over(table)
+                        stack.append((plan, table, path, None, leave))
+                        plan, table = inner, within
                     else:
                         answer = await _perform(kind, fn, effect, plan, Scope(table, (*path, n), run))
                         continue
@@ -166,7 +169,7 @@ async def drive(
                 except BaseException as exc:
                     answer, error = None, trimmed(exc)
                     known = error.__traceback__
-                    told = told or isinstance(exc, (run.cancelled, BaseExceptionGroup))
+                    told = told or run.tells_cancellation(exc)
                 continue
             # The plan has ended, well or not: its answer or error goes to the plan below.
             if error is not None:
@@ -186,7 +189,7 @@ async def drive(
             if leave is not None:
                 leave.end(answer, error)
     finally:
-        error = None  # it holds this frame by its traceback
+        error = known = None  # they hold this frame by its traceback
         if not ended:
             _close(plan, stack)
 
@@ -222,10 +225,15 @@ def _check_unstarted(plan: Any) -> None:
 
 
 def _close(plan: Any, stack: list[_Frame] | None) -> None:
-    """Close what is left of an abandoned plan, innermost first."""
-    _close_one(plan)
-    while stack:
-        _close_one(stack.pop()[0])
+    """Close what is left of an abandoned plan, innermost first, all of it, and then raise what that raised first."""
+    first: BaseException | None = None
+    for one in [plan, *(frame[0] for frame in reversed(stack or ()))]:
+        try:
+            _close_one(one)
+        except BaseException as exc:
+            first = first or exc
+    if first is not None:
+        raise first
 
 
 def _close_one(plan: Any) -> None:
@@ -238,6 +246,16 @@ def _close_one(plan: Any) -> None:
             f"the plan {where(plan)} yielded an effect while it was being closed: "
             "let GeneratorExit pass, and perform effects for clean-up under `shielded(...)`"
         ) from None
+
+
+def _made(fn: Any, effect: Any, leave: _Telling | None) -> Any:
+    """The plan of a generator function; arguments that do not fit fail here, before it has begun."""
+    try:
+        return fn(effect)
+    except BaseException as exc:
+        if leave is not None:
+            leave.end(None, exc)
+        raise
 
 
 def _refuse(fn: Any, effect: Any, answer: Any) -> Never:

@@ -19,12 +19,12 @@ from lambdacat_effects.effects.concurrency import Concurrent, Policy
 from lambdacat_effects.effects.control import Call, Handled, Shielded, Span, Timeout
 from lambdacat_effects.effects.effect import as_plan, plan_name
 from lambdacat_effects.effects.failure import Fail
-from lambdacat_effects.errors import Misuse, PlanTimeout, WrongHandlerKind
+from lambdacat_effects.errors import InvalidArgument, Misuse, PlanTimeout, WrongHandlerKind
 from lambdacat_effects.runtime.events import Branch, Listener
 from lambdacat_effects.runtime.interpreter import drive
 from lambdacat_effects.runtime.policies import UNENDED, Ended, conclude, enough
 from lambdacat_effects.runtime.resource import opened
-from lambdacat_effects.runtime.run import Run, Scope
+from lambdacat_effects.runtime.run import Pace, Run, Scope
 from lambdacat_effects.runtime.scopes import Opening
 from lambdacat_effects.runtime.table import (
     ASYNC,
@@ -61,7 +61,7 @@ class _TrioClock:
 
 def live_run(listen: Listener | None) -> Run:
     """What a run on Trio shares. Called within `trio.run`."""
-    return Run(_TrioClock(), listen, _checkpoint, trio.Cancelled)
+    return Run(_TrioClock(), listen, _checkpoint, trio.Cancelled, is_cancelled)
 
 
 async def _checkpoint(told: bool) -> bool:
@@ -90,7 +90,9 @@ def _new_id(_effect: NewId) -> str:
 
 def write_log(effect: Log) -> None:
     """Answer `Log` with the standard library's logging."""
-    level = logging.getLevelNamesMapping()[effect.level.upper()]
+    level = logging.getLevelNamesMapping().get(effect.level.upper())
+    if level is None:
+        raise InvalidArgument(f"{effect!r}: a level is debug, info, warning, error or critical")
     if _logger.isEnabledFor(level):
         fields = " ".join(f"{k}={v!r}" for k, v in effect.fields.items())
         _logger.log(level, "%s", f"{effect.message} {fields}".rstrip())
@@ -230,31 +232,39 @@ class _Branches:
             indices = iter(range(self.total))
             for _ in range(self.asked.limit):
                 start_soon(self.worker, indices, name=name)
-        elif self.run.listen is not None:
-            for index in range(self.total):
-                start_soon(self.branch, index, name=name)
-        else:
-            table, path, run = self.table, self.path, self.run
-            for index in range(self.total):
-                try:
-                    plan = as_plan(self.asked.branches[index])
-                except Exception as error:  # from the function that makes it
-                    self.fail(index, error)
-                else:
-                    here = path + (index,)  # noqa: RUF005  (half the time of unpacking)
-                    start_soon(drive, plan, table, here, run, self, index, name=name)
+            return
+        table, path, run = self.table, self.path, self.run
+        for index in range(self.total):
+            try:
+                plan = self.asked.branches[index]
+            except Exception as error:  # from the function that makes it
+                self.fail(index, error)
+                return
+            if run.listen is None:
+                here = path + (index,)  # noqa: RUF005  (half the time of unpacking)
+                start_soon(drive, as_plan(plan), table, here, run, self, index, name=name)
+            else:
+                start_soon(self.branch, plan, index, name=name)
 
     async def worker(self, indices: Iterator[int]) -> None:
+        pace = Pace(self.run)  # of this task: each of its branches may be too short to look at the clock
         for index in indices:
             if self.decided or is_cancelled():
                 return
-            await self.branch(index)
+            try:
+                plan = self.asked.branches[index]
+            except Exception as error:  # from the function that makes it
+                self.fail(index, error)
+                return
+            await self.branch(plan, index)
+            if pace.due():
+                await self.run.checkpoint(False)
+                pace.rested()
 
-    async def branch(self, index: int) -> None:
+    async def branch(self, plan: Any, index: int) -> None:
         path = (*self.path, index)
+        performing = drive(as_plan(plan), self.table, path, self.run)
         try:
-            plan = self.asked.branches[index]
-            performing = drive(as_plan(plan), self.table, path, self.run)
             answer = await self.run.tell(performing, path, Branch(index, plan_name(plan)))
         except BaseException as error:
             self.end(index, None, error)

@@ -97,7 +97,7 @@ class _PureRun(Run):
 def pure_run(listen: Listener | None) -> Run:
     """What a run without an event loop shares."""
     clock = _VirtualClock()
-    run = _PureRun(clock, listen, None, VirtualCancelled)
+    run = _PureRun(clock, listen, None, VirtualCancelled, lambda: False)
     run.time = clock
     return run
 

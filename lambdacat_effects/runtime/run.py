@@ -32,7 +32,7 @@ class Clock(Protocol):
 class Run:
     """One run of a plan."""
 
-    __slots__ = ("_checkpoint", "cancelled", "clock", "listen")
+    __slots__ = ("_checkpoint", "cancelled", "clock", "is_cancelled", "listen")
 
     def __init__(
         self,
@@ -40,11 +40,14 @@ class Run:
         listen: Listener | None,
         checkpoint: Callable[[bool], Awaitable[bool]] | None,
         cancelled: type[BaseException],
+        is_cancelled: Callable[[], bool],
     ) -> None:
         self.clock: Clock = clock
         self.listen: Listener | None = listen
         self.cancelled: type[BaseException] = cancelled
         """What cancellation looks like."""
+        self.is_cancelled: Callable[[], bool] = is_cancelled
+        """Whether the current task is cancelled, by whomever."""
         self._checkpoint = checkpoint
 
     @property
@@ -88,6 +91,12 @@ class Run:
         self.ended(path, what, answer, None)
         return answer
 
+    def tells_cancellation(self, error: BaseException) -> bool:
+        """Whether an error is cancellation, alone or in a group with failures."""
+        if isinstance(error, BaseExceptionGroup):
+            return any(self.tells_cancellation(e) for e in error.exceptions)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType, reportUnknownArgumentType]
+        return isinstance(error, self.cancelled)
+
     def _is_cancellation(self, error: BaseException) -> bool:
         if isinstance(error, BaseExceptionGroup):
             return all(self._is_cancellation(e) for e in error.exceptions)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType, reportUnknownArgumentType]
@@ -106,7 +115,7 @@ class Pace:
 
     __slots__ = ("_clock", "_effects", "_looked", "_since", "stride")
 
-    FIRST = 4
+    FIRST = 2
     """After how many effects to look for the first time."""
 
     def __init__(self, run: Run) -> None:

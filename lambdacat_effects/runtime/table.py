@@ -72,8 +72,8 @@ Chain: TypeAlias = tuple[Step, ...]
 """What an effect meets in one scope: interposers, then the handler itself."""
 
 
-# An exact tuple, since CPython unpacks those fastest: kind, function, and the entry that the same effect meets when
-# it is performed inside that function.
+# An exact tuple, since CPython unpacks those fastest: kind, function, and what the same effect meets when it is
+# performed inside that function: the next entry, or, for the last of a scope, the table of the scope around it.
 Entry: TypeAlias = "tuple[int, Any, Any]"
 """What an effect meets first, and what comes after that."""
 
@@ -108,8 +108,10 @@ class Table(dict[Key, Entry]):
         """A scope within this one."""
         return Table(bindings, self, observed=self.observed, waiting=self.waiting)
 
-    def inside(self, key: Key, after: Entry) -> Table:
+    def inside(self, key: Key, after: Entry | Table | None) -> Table:
         """The scope in which the handler of `key` performs its own effects. Kept in `insides`."""
+        if after is None or isinstance(after, Table):  # the handler itself: on to the scope around its own
+            after = _unhandled(key) if after is None else after[key]
         table = self.insides[key] = self.over({})
         table.pinned[key] = table[key] = after
         return table
@@ -123,21 +125,24 @@ class Table(dict[Key, Entry]):
         return entry
 
     def _resolve(self, key: Key) -> Entry:
-        cls, chosen = _parts(key)
-        if chosen is None and _is_effect(cls) and cls.dispatch_on is not None:
+        cls, keyed = _parts(key)
+        if not keyed and _is_effect(cls) and cls.dispatch_on is not None:
             return (KEYED, None, None)
-        chain = self._find(cls, key, chosen)
-        if chain is not None:
-            after = self._outward(cls, key)
-            for step in reversed(chain):
-                after = self._entry(step, after)
-            return after
-        return self._outward(cls, key)
+        # A loop, not recursion: plans may be handled within plans to any depth.
+        scope: Table | None = self
+        while scope is not None:
+            chain = scope._find(cls, key)
+            if chain is not None:
+                return scope._linked(chain)
+            scope = scope.outer
+            if scope is not None and (known := scope.get(key)) is not None:
+                return known
+        return _unhandled(key)
 
-    def _find(self, cls: type, key: Key, chosen: object) -> Chain | None:
+    def _find(self, cls: type, key: Key) -> Chain | None:
         if key is not cls:
             for base in cls.__mro__:
-                chain = self.bindings.get((base, chosen))
+                chain = self.bindings.get((base, key[1]))
                 if chain is not None:
                     return chain
         for base in cls.__mro__:
@@ -146,12 +151,13 @@ class Table(dict[Key, Entry]):
                 return chain
         return None
 
-    def _outward(self, cls: type, key: Key) -> Entry:
-        if self.outer is not None:
-            return self.outer[key]
-        return (UNHANDLED if _is_effect(cls) else NOT_AN_EFFECT, None, None)
+    def _linked(self, chain: Chain) -> Entry:
+        entry = self._entry(chain[-1], self.outer)
+        for step in reversed(chain[:-1]):
+            entry = self._entry(step, entry)
+        return entry
 
-    def _entry(self, step: Step, after: Entry) -> Entry:
+    def _entry(self, step: Step, after: Any) -> Entry:
         kind, fn = step
         if kind == ASYNC and self.waiting is not None:
             kind, fn = PLAIN, self.waiting(fn)
@@ -160,9 +166,14 @@ class Table(dict[Key, Entry]):
         return (kind, fn, after)
 
 
-def _parts(key: Key) -> tuple[Any, Any]:
-    """The class of a key, and the value that is dispatched on, or None."""
-    return cast("tuple[Any, Any]", key) if isinstance(key, tuple) else (key, None)
+def _unhandled(key: Key) -> Entry:
+    cls, _ = _parts(key)
+    return (UNHANDLED if _is_effect(cls) else NOT_AN_EFFECT, None, None)
+
+
+def _parts(key: Key) -> tuple[Any, bool]:
+    """The class of a key, and whether the key goes on to name a value that is dispatched on."""
+    return (cast("tuple[Any, Any]", key)[0], True) if isinstance(key, tuple) else (key, False)
 
 
 def _is_effect(cls: type) -> bool:
