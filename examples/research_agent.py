@@ -63,8 +63,8 @@ class Answer:
         said = [f"  {sentence.text}\n      -- {sentence.source}" for sentence in self.sentences]
         nothing = [f"  Nothing found about {', '.join(self.question.terms)}."]
         late = [f"  ({source} did not answer in time)" for source in self.late]
-        kind = "An extractive summary (no language model): each sentence is verbatim from its source."
-        return "\n".join([self.question.text, "", *(said or nothing), *late, "", kind])
+        kind = ["", "An extractive summary (no language model): each sentence is verbatim from its source."]
+        return "\n".join([self.question.text, "", *(said or nothing), *late, *(kind if said else [])])
 
 
 # The tools. They are plain functions, which run in threads, so that two searches go on at the same time.

@@ -195,8 +195,7 @@ def handlers_of(module: ModuleType, file: str, store: Path) -> Handler[Any]:
     """
     given: Any = getattr(module, "handlers", None)
     if given is None:
-        tools: list[Tool[..., Any]] = [value for value in vars(module).values() if isinstance(value, Tool)]
-        return call_tools(*dict.fromkeys(tools)) | lmdb_memory(store)
+        return call_tools(*_tools_of(module)) | lmdb_memory(store)
     if callable(given):
         try:
             inspect.signature(given).bind(store)
@@ -212,6 +211,20 @@ def handlers_of(module: ModuleType, file: str, store: Path) -> Handler[Any]:
         )
     handlers: Handler[Any] = given
     return handlers
+
+
+def _tools_of(module: ModuleType) -> list[Tool[..., Any]]:
+    """The tools that a file can name: its own, those it imports, and those of the modules that it imports from."""
+    names = vars(module).values()
+    modules = [value for value in names if isinstance(value, ModuleType)]
+    homes = {getattr(value, "__module__", None) for value in names if inspect.isfunction(value)}
+    modules += [sys.modules[name] for name in homes if name in sys.modules]
+    ours = [m for m in modules if not m.__name__.startswith("lambdacat_effects")]
+    tools: dict[Tool[..., Any], None] = {}
+    for value in (value for m in (module, *ours) for value in vars(m).values()):
+        if isinstance(value, Tool):
+            tools[cast("Tool[..., Any]", value)] = None
+    return list(tools)
 
 
 def _python_files(folder: Path) -> list[str]:

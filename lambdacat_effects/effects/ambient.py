@@ -21,6 +21,7 @@ __all__ = [
     "Blocking",
     "Count",
     "Isolate",
+    "Level",
     "Log",
     "NewId",
     "Now",
@@ -35,6 +36,9 @@ __all__ = [
 
 A = TypeVar("A")
 P = ParamSpec("P")
+
+Level: TypeAlias = Literal["debug", "info", "warning", "error", "critical"]
+"""How much a note matters, as in `logging`."""
 
 Isolate: TypeAlias = Literal["thread", "process"]
 """Where a synchronous function runs: in a worker thread, or in a worker process that its scope can kill."""
@@ -82,13 +86,13 @@ class Log(AmbientEffect[None]):
     """Write a note for people: a message, a level (as in `logging`: "debug" to "critical") and fields."""
 
     message: str
-    level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    level: Level = "info"
     fields: Mapping[str, object] = EMPTY
 
 
-def log(message: str, **fields: object) -> Log:
-    """`Log` at level "info", with its fields as keyword arguments."""
-    return Log(message, "info", fields)
+def log(message: str, *, level: Level = "info", **fields: object) -> Log:
+    """`Log`, with its fields as keyword arguments."""
+    return Log(message, level, fields)
 
 
 @effect

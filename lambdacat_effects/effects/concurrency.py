@@ -49,6 +49,11 @@ class Policy(enum.Enum):
     SETTLE = "settle"
     """All run to their end, whatever it is."""
 
+    @property
+    def combinator(self) -> str:
+        """The function that performs plans under this policy, for messages."""
+        return {"all": "parallel", "first_completed": "race"}.get(self.value, self.value)
+
 
 ALL = Policy.ALL
 FIRST_COMPLETED = Policy.FIRST_COMPLETED
@@ -85,8 +90,13 @@ class Concurrent(Control[A]):
     partial: bool = False
     limit: int | None = None
 
+    @property
+    def combinator(self) -> str:
+        """The name of the combinator that made it, for messages."""
+        return "for_each" if isinstance(self.branches, Each) else self.policy.combinator
+
     def title(self) -> str:
-        return f"{self.policy.value} of {len(self.branches)}"
+        return f"{self.combinator} of {len(self.branches)}"
 
 
 def n_best(
@@ -186,7 +196,7 @@ def concurrent(
 ) -> Plan[Any, Any]:
     """The plan that performs `plans` under a policy; arguments are checked here, before anything runs."""
     if not plans and not empty:
-        raise InvalidArgument(f"{policy.value} of no plans has no answer: give at least one")
+        raise InvalidArgument(f"{policy.combinator} of no plans has no answer: give at least one")
     check_seconds("timeout", timeout)
     branches = tuple([performable(plan) for plan in plans])
     return perform(Concurrent(branches, policy, n, score, timeout, partial))

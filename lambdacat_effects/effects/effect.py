@@ -173,6 +173,10 @@ def _explain(thing: object) -> str:
         )
     if hasattr(thing, "fn") and callable(thing):
         return f"the tool {name} is not a plan: call it, {getattr(thing, 'name', name)}(...)"
+    if type(thing).__module__.startswith("lambdacat_effects.plan."):
+        return f"{thing!r} is a plan of the DSL: compile it, compile_plan(plan, actions)(state)"
+    if isinstance(thing, (list, tuple, set)):
+        return f"{thing!r} is not a plan, but a {name} of them: give them one by one, as in parallel(*plans)"
     if callable(thing):
         return (
             f"the function {name} is not a plan: call it, {name}(...), and have it `yield from` its effects"

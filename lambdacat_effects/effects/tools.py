@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Mapping
-from typing import Any, ClassVar, Generic, ParamSpec, TypeAlias, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, ParamSpec, TypeAlias, TypeVar, cast, overload
 
 from lambdacat_effects.effects.effect import EMPTY, Effect, effect
-from lambdacat_effects.errors import InvalidArgument
+from lambdacat_effects.errors import InvalidArgument, NotAPlan
 
 __all__ = ["CallTool", "Tool", "Tools", "tool"]
 
@@ -57,6 +57,11 @@ class Tool(Generic[P, A]):
 
     def __repr__(self) -> str:
         return f"<tool {self.name}>"
+
+    if not TYPE_CHECKING:  # for a checker, a tool is not iterable
+
+        def __iter__(self) -> Never:
+            raise NotAPlan(f"the tool {self.name} is not a plan: call it, `yield from {self.name}(...)`")
 
 
 @overload

@@ -16,7 +16,7 @@ from lambdacat_effects.effects.ambient import Await, Blocking, Count, Log, NewId
 from lambdacat_effects.effects.memory import Forget, Recall, Remember
 from lambdacat_effects.observability.nodes import Nesting, is_span, node_of
 from lambdacat_effects.observability.report import duration
-from lambdacat_effects.runtime.events import Answered, Branch, Cancelled, Event, Failed, Root, Started
+from lambdacat_effects.runtime.events import Answered, Branch, Cancelled, Event, Failed, Path, Root, Started
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -126,6 +126,9 @@ class Progress:
         node = node_of(what)
         if type(what) in (Root, Branch):
             label = str(what.name)
+        elif type(what) is Log:
+            self._log(path, what)
+            return
         elif node is None or type(what) in _AT_ONCE:
             return
         else:
@@ -138,6 +141,13 @@ class Progress:
         item.begin(self._count)
         self._nesting.open(path, what, item)
         self._started(item)
+
+    def _log(self, path: Path, log: Log) -> None:
+        around = self._nesting.enclosing(path)
+        depth = 0 if around is None else around.depth + (around.node is not None)
+        fields = "".join(f" {name}={value!r}" for name, value in log.fields.items())
+        seconds = perf_counter() - self._began
+        self.note(f"{seconds:8.3f} s  {'  ' * depth}{log.level:9}  {log.message}{fields}")
 
     def _started(self, item: _Item) -> None:
         if item.node is not None:

@@ -106,6 +106,8 @@ class Actions:
         >>> Actions.of({"trim": str.strip}).names
         ('trim',)
         """
+        if not isinstance(cast(object, functions), Mapping):
+            raise InvalidArgument(f"Actions.of takes a mapping from names to functions; got {functions!r}")
         return Actions({name: Action.of(name, fn, inline=inline) for name, fn in functions.items()})
 
     def register(
@@ -144,8 +146,11 @@ class Actions:
             return self._by_name[name]
         nearest = difflib.get_close_matches(name, self._by_name, n=1)
         suggestion = f"did you mean {nearest[0]!r}? " if nearest else ""
-        known = ", ".join(map(repr, self._by_name)) or "none"
-        raise UnknownAction(f"no action is named {name!r}: {suggestion}Known actions: {known}")
+        known = ", ".join(map(repr, self._by_name))
+        there = (
+            f"known are {known}" if known else "none are registered: compile_plan(plan, actions) takes them"
+        )
+        raise UnknownAction(f"no action is named {name!r}: {suggestion}{there}")
 
     def __contains__(self, name: object) -> bool:
         return name in self._by_name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from lambdacat_effects.algebra.monoid import Monoid
 from lambdacat_effects.effects.concurrency import ALL, Policy
@@ -37,6 +37,8 @@ def task(action: str | Callable[..., Any], *, name: str | None = None) -> Task:
         if name is not None:
             raise InvalidArgument(f"task({action!r}) has a name; to show it as {name!r}, write named(...)")
         return Task(action)
+    if not callable(cast(object, action)):
+        raise InvalidArgument(f"task takes the name of an action, or a function; got {action!r}")
     return Task(function_name(action) if name is None else name, action)
 
 

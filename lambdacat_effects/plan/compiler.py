@@ -251,7 +251,7 @@ def _parallel(node: ParallelSpec, inner: list[_Part], combiner: Combiner) -> _Pa
         results = yield Concurrent(tuple([arrow(state) for arrow in numbered]), policy, n, score, seconds)
         if not results:
             raise PlanTimeout(
-                f"{policy.value}: no branch had ended after {seconds:g} s", seconds=seconds or 0.0
+                f"{policy.combinator}: no branch had ended after {seconds:g} s", seconds=seconds or 0.0
             )
         return (yield from combine(*given(results, state)))
 

@@ -253,7 +253,7 @@ def _parallel(
         results = [(i, outcome.value) for i, outcome in enumerate(outcomes) if isinstance(outcome, Ok)]
         failures = [outcome.error for outcome in outcomes if isinstance(outcome, Err)]
         if (not results and failures) or (policy in (ALL, QUORUM) and len(results) < wanted):
-            raise ExceptionGroup(f"{policy.value}: {len(failures)} of {total} branches failed", failures)
+            raise ExceptionGroup(f"{policy.combinator}: {len(failures)} of {total} branches failed", failures)
         if policy is FIRST_COMPLETED:
             return results[0][1]
         if policy is N_BEST:

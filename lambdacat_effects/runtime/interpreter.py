@@ -279,14 +279,18 @@ def _refuse(fn: Any, effect: Any, answer: Any) -> Never:
 def _no_handler(kind: int, effect: Any, plan: Any) -> Exception:
     if kind == NOT_AN_EFFECT:
         return NotAnEffect(
-            f"the plan {where(plan)} yielded {effect!r}, a {type(effect).__qualname__}, which is no effect: "
+            f"the plan {where(plan)} yielded {effect!r}, of type {type(effect).__qualname__}, which is no effect: "
             "plans `yield from` effects and other plans"
         )
     assert kind == UNHANDLED
     name = type(cast("Effect[Any]", effect)).__qualname__
+    if name == "CallTool":
+        suggestion = f"call_tools({effect.tool.name})"
+    elif name == "Need":
+        suggestion = f"supply({getattr(effect.key, '__name__', effect.key)}, ...)"
+    else:
+        suggestion = "in_memory()" if name in ("Remember", "Recall", "Forget") else f"{name}.by(...)"
     return UnhandledEffect(
         f"no handler answers {effect!r}, performed by {where(plan)}: "
-        f"compose one in, such as `handlers | {name}.by(...)`"
-        + (" or `| call_tools(...)`" if name == "CallTool" else "")
-        + (" or `| in_memory()`" if name in ("Remember", "Recall", "Forget") else "")
+        f"compose one in, such as `handlers | {suggestion}`"
     )

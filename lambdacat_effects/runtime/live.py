@@ -134,6 +134,10 @@ async def _await(effect: Await[Any]) -> Any:
 
 def raise_failure(effect: Fail[Exception]) -> None:
     """Answer `Fail` by raising its error where it was performed."""
+    if not isinstance(cast(object, effect.error), Exception):
+        raise InvalidArgument(
+            f"{effect!r}: a plan fails with an exception, such as ValueError({effect.error!r})"
+        )
     raise effect.error
 
 
@@ -227,7 +231,7 @@ class _Branches:
 
     def start(self) -> None:
         start_soon = self.nursery.start_soon
-        name = f"{self.asked.policy.value} at {self.path}"
+        name = f"{self.asked.combinator} at {self.path}"
         if self.asked.limit is not None and self.asked.limit < self.total:
             indices = iter(range(self.total))
             for _ in range(self.asked.limit):
@@ -319,7 +323,9 @@ class _Branches:
         errors = [error for _, error in sorted({**self.ended.errors, **self.late}.items())]
         if not errors:
             return outer
-        return BaseExceptionGroup("all: cancelled while branches failed", [outer, *errors])
+        return BaseExceptionGroup(
+            f"{self.asked.combinator}: cancelled while branches failed", [outer, *errors]
+        )
 
     def tell_late(self) -> None:
         """A branch that failed after it was cancelled changes no answer, but it is not lost in silence."""

@@ -119,7 +119,7 @@ def _earliest(ended: Ended) -> list[int]:
 def _group(asked: Concurrent[Any], ended: Ended) -> ExceptionGroup[Exception]:
     failures = [error for _, error in sorted(ended.errors.items())]
     return ExceptionGroup(
-        f"{asked.policy.value}: {len(failures)} of {len(ended.answers)} branches failed", failures
+        f"{asked.combinator}: {len(failures)} of {len(ended.answers)} branches failed", failures
     )
 
 
@@ -128,7 +128,7 @@ def _late(asked: Concurrent[Any], ended: Ended) -> PlanTimeout:
     running = [i for i, a in enumerate(ended.answers) if a is UNENDED and i not in ended.errors]
     shown = ", ".join(map(str, running[:8])) + (", ..." if len(running) > 8 else "")
     late = PlanTimeout(
-        f"{asked.policy.value}: {len(running)} of {len(ended.answers)} branches ({shown}) "
+        f"{asked.combinator}: {len(running)} of {len(ended.answers)} branches ({shown}) "
         f"had not ended after {seconds:g} s",
         seconds=seconds,
     )

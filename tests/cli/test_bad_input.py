@@ -148,7 +148,7 @@ def test_failed_branches_show_their_frames_too(here: Path, capsys: pytest.Captur
     """In a group of what failed."""
     assert main(["run", "plans.py:failing_branches", "--quiet"]) == 1
     shown = capsys.readouterr().err
-    assert "ExceptionGroup: all: 1 of 2 branches failed" in shown
+    assert "ExceptionGroup: parallel: 1 of 2 branches failed" in shown
     assert "in inner" in shown
     assert "lambdacat_effects/" not in shown
 

@@ -6,6 +6,7 @@ import io
 import os
 import pty
 import re
+from contextlib import suppress
 from typing import Any, TextIO
 
 import pytest
@@ -14,7 +15,6 @@ import trio
 from lambdacat_effects import (
     Count,
     Err,
-    Log,
     Now,
     Plan,
     Sleep,
@@ -22,6 +22,7 @@ from lambdacat_effects import (
     attempt,
     call_tools,
     for_each,
+    log,
     parallel,
     span,
     tool,
@@ -79,10 +80,15 @@ def test_effects_that_nobody_waits_for_are_not_shown() -> None:
     def plan() -> Plan[Any, None]:
         for _ in range(100):
             yield from Now()
-            yield from Log("note")
             yield from Count("things")
 
     assert lines_of(plan()) == []
+
+
+def test_notes_are_shown() -> None:
+    """With their level and fields."""
+    (line,) = lines_of(log("the milk is sour", level="warning", days=9))
+    assert line.endswith("warning    the milk is sour days=9")
 
 
 def test_long_arguments_are_shortened() -> None:
@@ -187,7 +193,10 @@ def test_a_real_terminal_is_left_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     with os.fdopen(theirs, "w") as stream, live(stream) as shown:
         shown(Started(("run",), Root("run"), 0.0))
         shown.note("a [note] that stays")
-    written = os.read(ours, 65536).decode()
+    written = ""
+    with suppress(OSError):  # at the end of a terminal there is an error, not an end
+        while "\x1b[?25h" not in written:
+            written += os.read(ours, 65536).decode()
     os.close(ours)
     assert "a [note] that stays" in written
     assert "[cyan]" not in written

@@ -134,7 +134,7 @@ class TestParallel:
     async def test_group_says_how_many_failed(self, autojump_clock):
         """The group's message has the policy and the numbers."""
         group, _ = await raised(ExceptionGroup, parallel(failing(1, ValueError()), after(2, 0)))
-        assert "all: 1 of 2 branches failed" == group.message
+        assert "parallel: 1 of 2 branches failed" == group.message
 
     async def test_failure_is_caught_in_the_plan(self, autojump_clock):
         """`except*` in the plan around a combinator works, and the plan goes on."""

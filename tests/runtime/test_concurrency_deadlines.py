@@ -216,7 +216,7 @@ class TestDeadlines:
         """The message stays short for a thousand branches."""
         error, _ = await late(parallel(*(after(9, i) for i in range(1000)), timeout=1))
         named = "(0, 1, 2, 3, 4, 5, 6, 7, ...)"
-        assert f"all: 1000 of 1000 branches {named} had not ended after 1 s" == str(error)
+        assert f"parallel: 1000 of 1000 branches {named} had not ended after 1 s" == str(error)
 
     async def test_partial_parallel_answers_what_finished(self, autojump_clock):
         """With `partial=True` the finished answer, and `MISSING` stands for the rest."""
