@@ -29,7 +29,7 @@ from lambdacat_effects.errors import NotAPlan
 if TYPE_CHECKING:
     from lambdacat_effects.runtime.handler import Handler
 
-__all__ = ["EMPTY", "Effect", "Performs", "Plan", "as_plan", "effect", "performable", "plan_name", "where"]
+__all__ = ["EMPTY", "Effect", "Performs", "Plan", "effect", "performable", "plan_name", "where"]
 
 A = TypeVar("A")
 C = TypeVar("C", bound=type)
@@ -136,13 +136,6 @@ def performable(thing: object) -> Any:
     if type(thing) is GeneratorType or isinstance(thing, Effect):
         return cast(Any, thing)
     raise NotAPlan(_explain(thing))
-
-
-def as_plan(thing: object) -> Generator[Any, Any, Any]:
-    """The generator that performs `thing`. Raises `NotAPlan`."""
-    if type(thing) is GeneratorType:
-        return cast("Generator[Any, Any, Any]", thing)
-    return cast("Generator[Any, Any, Any]", iter(performable(thing)))
 
 
 _PERFORMING: Any = vars(Effect)["__iter__"].__code__

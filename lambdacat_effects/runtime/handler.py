@@ -8,7 +8,7 @@ from typing import Any, Generic, Never, Self, TypeAlias, TypeVar, cast, overload
 
 from lambdacat_effects.effects.ambient import Ambient
 from lambdacat_effects.effects.control import Handled, perform
-from lambdacat_effects.effects.effect import Effect, Performs, Plan, as_plan, performable, plan_name
+from lambdacat_effects.effects.effect import Effect, Performs, Plan, performable, plan_name
 from lambdacat_effects.effects.failure import Fail
 from lambdacat_effects.effects.needs import Need
 from lambdacat_effects.errors import InvalidArgument, WrongHandlerKind
@@ -162,7 +162,7 @@ class Handler(Generic[E_con]):
 
     async def _perform(self, plan: Any, root: Table, run: Run, name: str | None) -> Any:
         name = name or plan_name(plan)
-        performing = drive(as_plan(plan), self.over(root), (name,), run)
+        performing = drive(performable(plan), self.over(root), (name,), run)
         return await run.tell(performing, (name,), Root(name))
 
     def over(self, outer: Table) -> Table:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from types import CoroutineType, GeneratorType, TracebackType
 from typing import Any, Never, Protocol, TypeAlias, cast
 
-from lambdacat_effects.effects.effect import Effect, as_plan, where
+from lambdacat_effects.effects.effect import Effect, where
 from lambdacat_effects.errors import (
     NotAnEffect,
     PlanIgnoredClose,
@@ -63,6 +63,15 @@ class _Telling:
     def begin(self) -> None:
         self.run.started(self.path, self.effect)
 
+    def made(self, fn: Any) -> Any:
+        """The plan of a generator function; arguments that do not fit it fail here, before it has begun."""
+        self.begin()
+        try:
+            return fn(self.effect)
+        except BaseException as exc:
+            self.end(None, exc)
+            raise
+
     def end(self, answer: Any, error: BaseException | None) -> None:
         self.run.ended(self.path, self.effect, answer, error)
 
@@ -84,7 +93,9 @@ async def drive(
     With `ending` it is the whole of a task, and how it ends is told there. (A coroutine around this one, for each
     branch of a large fan-out, would cost as much as the branch's effects.)
     """
-    if plan.gi_suspended or plan.gi_running or plan.gi_frame is None:
+    if type(plan) is not GeneratorType:
+        plan = iter(plan)  # an effect alone
+    elif plan.gi_suspended or plan.gi_running or plan.gi_frame is None:
         plan = _refusing(plan)
     stack: list[_Frame] | None = None
     send: Any = plan.send
@@ -106,19 +117,19 @@ async def drive(
                 answer, error = None, trimmed(exc, known if exc is error else None)
             else:
                 error = None
-                if told:
-                    told = run.is_cancelled()  # a scope within the plan may have caught it
                 n += 1
                 credit -= 1
                 key: Any = type(effect)
                 try:
                     if not credit:
+                        if told:
+                            told = run.is_cancelled()  # else a scope within the plan has caught it
                         if pace is None:
                             pace = Pace(run)
                         elif pace.due():
                             told = await run.checkpoint(told)
                             pace.rested()
-                        credit = pace.stride
+                        credit = 1 if told else pace.stride
                     kind, fn, after = table[key]
                     if kind == KEYED:
                         key = (key, getattr(effect, effect.dispatch_on))
@@ -130,6 +141,19 @@ async def drive(
                         continue
                     if kind == ASYNC:
                         answer = await fn(effect)
+                        continue
+                    if kind == GENERATOR:
+                        inner = fn(effect)
+                        below = (plan, table, path, n, None)
+                        if stack is None:
+                            stack = [below]
+                        else:
+                            stack.append(below)
+                        plan = inner
+                        send, answer = plan.send, None
+                        table = table.insides.get(key) or table.inside(key, after)
+                        path = path + (n,)  # noqa: RUF005  (half the time of unpacking)
+                        n = 0
                         continue
                     leave: _Telling | None = None
                     if kind == OBSERVED:
@@ -143,18 +167,17 @@ async def drive(
                             continue
                     if stack is None:
                         stack = []
-                    if kind == GENERATOR:
-                        if leave is not None:
-                            leave.begin()
-                        inner = _made(fn, effect, leave)
+                    if kind == GENERATOR and leave is not None:
+                        inner = leave.made(fn)
                         stack.append((plan, table, path, n, leave))
-                        plan = inner
-                        table = table.insides.get(key) or table.inside(key, after)
-                        path = path + (n,)  # noqa: RUF005  (half the time of unpacking)
-                        n = 0
+                        plan, table = inner, table.inside(key, after)
+                        path, n = (*path, n), 0
                     elif kind in _DELEGATES:
-                        inner = as_plan(effect.plan)
-                        _check_unstarted(inner)
+                        inner = effect.plan
+                        if type(inner) is GeneratorType:
+                            _check_unstarted(inner)
+                        else:
+                            inner = iter(inner)
                         within = effect.handler.over(table) if kind == HANDLED else table
                         if leave is not None:
                             leave.begin()
@@ -169,7 +192,8 @@ async def drive(
                 except BaseException as exc:
                     answer, error = None, trimmed(exc)
                     known = error.__traceback__
-                    told = told or run.tells_cancellation(exc)
+                    if run.tells_cancellation(exc):
+                        told, credit = True, 1
                 continue
             # The plan has ended, well or not: its answer or error goes to the plan below.
             if error is not None:
@@ -246,16 +270,6 @@ def _close_one(plan: Any) -> None:
             f"the plan {where(plan)} yielded an effect while it was being closed: "
             "let GeneratorExit pass, and perform effects for clean-up under `shielded(...)`"
         ) from None
-
-
-def _made(fn: Any, effect: Any, leave: _Telling | None) -> Any:
-    """The plan of a generator function; arguments that do not fit fail here, before it has begun."""
-    try:
-        return fn(effect)
-    except BaseException as exc:
-        if leave is not None:
-            leave.end(None, exc)
-        raise
 
 
 def _refuse(fn: Any, effect: Any, answer: Any) -> Never:

@@ -17,7 +17,7 @@ import trio
 from lambdacat_effects.effects.ambient import Await, Blocking, Count, Log, NewId, Now, Random, Sleep
 from lambdacat_effects.effects.concurrency import Concurrent, Policy
 from lambdacat_effects.effects.control import Call, Handled, Shielded, Span, Timeout
-from lambdacat_effects.effects.effect import as_plan, plan_name
+from lambdacat_effects.effects.effect import plan_name
 from lambdacat_effects.effects.failure import Fail
 from lambdacat_effects.errors import InvalidArgument, Misuse, PlanTimeout, WrongHandlerKind
 from lambdacat_effects.runtime.events import Branch, Listener
@@ -143,18 +143,18 @@ def raise_failure(effect: Fail[Exception]) -> None:
 
 async def _timeout(effect: Timeout[Any], scope: Scope) -> Any:
     with trio.move_on_after(effect.seconds):
-        return await drive(as_plan(effect.plan), *scope)
+        return await drive(effect.plan, *scope)
     raise PlanTimeout(f"the plan had not ended after {effect.seconds:g} s", seconds=effect.seconds)
 
 
 async def _shielded(effect: Shielded[Any], scope: Scope) -> Any:
     with trio.CancelScope(shield=True):
-        return await drive(as_plan(effect.plan), *scope)
+        return await drive(effect.plan, *scope)
 
 
 async def _opening(effect: Opening[Any], scope: Scope) -> Any:
     async with opened(effect.resources):
-        return await drive(as_plan(effect.plan), *scope)
+        return await drive(effect.plan, *scope)
 
 
 class _Ticks(trio.abc.Instrument):
@@ -246,7 +246,7 @@ class _Branches:
                 return
             if run.listen is None:
                 here = path + (index,)  # noqa: RUF005  (half the time of unpacking)
-                start_soon(drive, as_plan(plan), table, here, run, self, index, name=name)
+                start_soon(drive, plan, table, here, run, self, index, name=name)
             else:
                 start_soon(self.branch, plan, index, name=name)
 
@@ -267,7 +267,7 @@ class _Branches:
 
     async def branch(self, plan: Any, index: int) -> None:
         path = (*self.path, index)
-        performing = drive(as_plan(plan), self.table, path, self.run)
+        performing = drive(plan, self.table, path, self.run)
         try:
             answer = await self.run.tell(performing, path, Branch(index, plan_name(plan)))
         except BaseException as error:
@@ -343,9 +343,9 @@ async def _concurrent(effect: Concurrent[Any], scope: Scope) -> Any:
 
 
 _BINDINGS: dict[Key, Chain] = {
-    Call: (Step(CALL, as_plan),),
-    Handled: (Step(HANDLED, as_plan),),
-    Span: (Step(SPAN, as_plan),),
+    Call: (Step(CALL, drive),),
+    Handled: (Step(HANDLED, drive),),
+    Span: (Step(SPAN, drive),),
     Timeout: (Step(CONTROL, _timeout),),
     Shielded: (Step(CONTROL, _shielded),),
     Opening: (Step(CONTROL, _opening),),

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from lambdacat_effects.effects.ambient import Await, Blocking, Count, Log, NewId, Now, Random, Sleep
 from lambdacat_effects.effects.concurrency import Concurrent
 from lambdacat_effects.effects.control import Call, Handled, Shielded, Span, Timeout
-from lambdacat_effects.effects.effect import as_plan, plan_name
+from lambdacat_effects.effects.effect import plan_name
 from lambdacat_effects.effects.failure import Fail
 from lambdacat_effects.errors import Misuse, NotPure, PlanTimeout
 from lambdacat_effects.runtime.events import Branch, Listener
@@ -175,7 +175,7 @@ def _await(effect: Await[Any]) -> Any:
 
 async def _timeout(effect: Timeout[Any], scope: Scope) -> Any:
     with _clock(scope).limit(effect.seconds):
-        return await drive(as_plan(effect.plan), *scope)
+        return await drive(effect.plan, *scope)
     raise PlanTimeout(f"the plan had not ended after {effect.seconds:g} s", seconds=effect.seconds)
 
 
@@ -183,14 +183,14 @@ async def _shielded(effect: Shielded[Any], scope: Scope) -> Any:
     clock = _clock(scope)
     outer, clock.deadlines = clock.deadlines, []
     try:
-        return await drive(as_plan(effect.plan), *scope)
+        return await drive(effect.plan, *scope)
     finally:
         clock.deadlines = outer
 
 
 async def _opening(effect: Opening[Any], scope: Scope) -> Any:
     async with opened(effect.resources):
-        return await drive(as_plan(effect.plan), *scope)
+        return await drive(effect.plan, *scope)
 
 
 async def _concurrent(effect: Concurrent[Any], scope: Scope) -> Any:
@@ -216,7 +216,7 @@ async def _branch(effect: Concurrent[Any], index: int, scope: Scope, ended: Ende
     path = (*scope.path, index)
     try:
         plan = effect.branches[index]
-        performing = drive(as_plan(plan), scope.table, path, scope.run)
+        performing = drive(plan, scope.table, path, scope.run)
         ended.answers[index] = await scope.run.tell(performing, path, Branch(index, plan_name(plan)))
         ended.ticks[index] = index
     except Exception as error:
@@ -225,9 +225,9 @@ async def _branch(effect: Concurrent[Any], index: int, scope: Scope, ended: Ende
 
 
 _BINDINGS: dict[Key, Chain] = {
-    Call: (Step(CALL, as_plan),),
-    Handled: (Step(HANDLED, as_plan),),
-    Span: (Step(SPAN, as_plan),),
+    Call: (Step(CALL, drive),),
+    Handled: (Step(HANDLED, drive),),
+    Span: (Step(SPAN, drive),),
     Timeout: (Step(CONTROL, _timeout),),
     Shielded: (Step(CONTROL, _shielded),),
     Opening: (Step(CONTROL, _opening),),
