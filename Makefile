@@ -19,12 +19,16 @@ $(BIN)/python:
 	    { echo "lambdacat_effects needs Python 3.11 or later; name one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
+# uv makes environments without pip, and its .venv is this one.
+PIP := ($(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --default-pip >/dev/null) && \
+    $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+
 $(VENV)/.for-run: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(PIP) .
 	@touch $@
 
 $(VENV)/.for-dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PIP) '.[dev]'
 	@touch $@ $(VENV)/.for-run
 
 QUESTION ?= How do I remove common leading whitespace from text?
