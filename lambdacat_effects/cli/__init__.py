@@ -30,7 +30,7 @@ from lambdacat_effects.cli.loading import find_plan, handlers_of, load, plans_in
 from lambdacat_effects.cli.printing import print_answer, print_error, say
 from lambdacat_effects.cli.running import Outcome, run_plan
 from lambdacat_effects.errors import CommandError, Misuse, StoreUnusable
-from lambdacat_effects.observability import Progress, Recorder, progress, report_table
+from lambdacat_effects.observability import Progress, Tally, progress, report_table
 from lambdacat_effects.runtime.events import Event
 
 __all__ = ["main"]
@@ -121,8 +121,8 @@ def _run(
         return _OK
     make = bind(plan, args, command)
     handlers = handlers_of(module, file, store)
-    recorder = Recorder() if report and not quiet else None
-    return _finish(_perform(handlers, make, name, recorder, quiet=quiet), recorder)
+    tally = Tally() if report and not quiet else None
+    return _finish(_perform(handlers, make, name, tally, quiet=quiet), tally)
 
 
 def _list_plans(file: str, plans: list[str]) -> int:
@@ -134,13 +134,13 @@ def _list_plans(file: str, plans: list[str]) -> int:
 
 
 def _perform(
-    handlers: Any, make: Callable[[], Any], name: str, recorder: Recorder | None, *, quiet: bool
+    handlers: Any, make: Callable[[], Any], name: str, tally: Tally | None, *, quiet: bool
 ) -> Outcome:
     with _Silence(sys.stderr) if quiet else progress() as shown:
 
         def listen(event: Event) -> None:
-            if recorder is not None:
-                recorder(event)
+            if tally is not None:
+                tally(event)
             shown(event)
 
         def note(text: str) -> None:
@@ -149,12 +149,12 @@ def _perform(
         return trio.run(partial(run_plan, handlers, make, name=name, listen=listen, say=note))
 
 
-def _finish(outcome: Outcome, recorder: Recorder | None) -> int:
+def _finish(outcome: Outcome, tally: Tally | None) -> int:
     """Print how it ended and answer the exit status."""
     answer, status = outcome.answer, _OK
     if isinstance(answer, Ok):
         print_answer(answer.value)
-    if recorder is not None and (report := recorder.report()).rows:
+    if tally is not None and (report := tally.report()).rows:
         from rich.console import Console
 
         Console(stderr=True).print(report_table(report))

@@ -92,6 +92,10 @@ class Activity:
             branch = branch.parent
         return seconds
 
+    def forget(self, path: Path) -> None:
+        """The branch `path`, if there was one, is over, and nobody asks about it again."""
+        self._branches.pop(path, None)
+
     def _branch(self, path: Path) -> _Branch:
         branch = self._branches.get(path)
         if branch is None:

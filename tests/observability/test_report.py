@@ -34,7 +34,7 @@ from lambdacat_effects import (
     timeout,
     tool,
 )
-from lambdacat_effects.observability import Recorder, Row, RunReport, report_table
+from lambdacat_effects.observability import Recorder, Row, RunReport, Tally, report_table
 from lambdacat_effects.plan import compile_plan, sequence
 from lambdacat_effects.plan import parallel as branches
 from lambdacat_effects.runtime.events import Answered, Event, Path, Root, Started
@@ -304,3 +304,21 @@ def test_importing_observability_imports_no_rich() -> None:
     """A program that records events does not pay for drawing tables."""
     code = "import sys, lambdacat_effects.observability; print('rich' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+async def test_a_tally_reports_the_same_and_keeps_nothing() -> None:
+    """What a command line uses: memory that does not grow with the run."""
+    recorder, tally = Recorder(), Tally()
+
+    def both(event: Event) -> None:
+        recorder(event)
+        tally(event)
+
+    def branch(_n: int) -> Plan[Any, None]:
+        yield from span("work", Sleep(0.001))
+
+    await ambient.run(for_each(range(200), branch, limit=20), listen=both)
+    assert tally.report() == recorder.report()
+    assert tally._sweep.nesting.items() == []
+    assert len(tally._sweep.totals) == 2
+    assert len(tally._sweep.activity._branches) <= 2  # the root, and the run's own
