@@ -176,7 +176,7 @@ def _farewell(outcome: Outcome) -> str:
         return f"cancelled; {answered}, clean-up finished"
     if isinstance(outcome.answer, Err):
         return f"cancelled; {answered}, and then the plan failed, see above"
-    return f"cancelled too late: all {answered}, and the plan's answer is printed"
+    return f"cancelled too late: {answered}, and the plan's answer is printed"
 
 
 class _Silence(Progress):

@@ -6,6 +6,7 @@ import gc
 import sys
 import time
 import traceback
+import tracemalloc
 from collections.abc import Callable, Coroutine, Generator
 from itertools import pairwise
 from types import FrameType
@@ -547,3 +548,28 @@ def test_a_pure_race_is_won_by_the_first_that_succeeds() -> None:
     plan = race(branch("a", True), branch("b", False), branch("c", False))
     assert noting(log).run_pure(plan) == "b"
     assert log == ["a", "b"]
+
+
+def test_a_long_plan_holds_no_more_memory_than_a_short_one() -> None:
+    """Nothing is kept for an effect that was answered, whatever it was performed through."""
+
+    def plan(n: int) -> Plan[Ask | Note, int]:
+        noted = noting([])
+        for _ in range(n):
+            yield from span("asking", call(Ask("x")))
+            yield from noted.handle(parallel(Ask("y")))
+        return n
+
+    def forwarding(asked: Ask) -> Generator[Any, Any, int]:
+        return (yield from asked)
+
+    def peak(n: int) -> int:
+        gc.collect()
+        tracemalloc.start()
+        trio.run(Ask.by(lambda _: 1).behind(forwarding).run, plan(n))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(10)  # what is made once
+    assert peak(4_000) < 1.5 * peak(400)
