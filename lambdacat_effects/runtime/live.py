@@ -227,7 +227,11 @@ class _Branches:
             self.ended.errors.update(self.late)
         else:
             self.tell_late()
-        return conclude(asked, self.ended).unwrap()
+        try:
+            return conclude(asked, self.ended).unwrap()
+        finally:
+            self.ended.errors.clear()  # their tracebacks lead back to this frame
+            self.late.clear()
 
     def start(self) -> None:
         start_soon = self.nursery.start_soon

@@ -209,7 +209,10 @@ async def _concurrent(effect: Concurrent[Any], scope: Scope) -> Any:
         if mistaken or enough(effect.policy, effect.n, total, succeeded, len(ended.errors)):
             break
     clock.time = max(free, default=began)
-    return conclude(effect, ended).unwrap()
+    try:
+        return conclude(effect, ended).unwrap()
+    finally:
+        ended.errors.clear()  # their tracebacks lead back to this frame
 
 
 async def _branch(effect: Concurrent[Any], index: int, scope: Scope, ended: Ended) -> None:

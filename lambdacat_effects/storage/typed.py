@@ -20,7 +20,7 @@ from collections.abc import (
     Set,
 )
 from enum import Enum
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import attrs
@@ -315,7 +315,7 @@ def _make_converter() -> Converter:
         converter.register_structure_hook(primitive, _primitive)
     for cls, text in TEXTS.items():
         converter.register_structure_hook(cls, _text_hook(text))
-    converter.register_structure_hook(Path, _text_hook(TEXTS[Path.__mro__[1]]))  # cattrs has one of its own
+    converter.register_structure_hook(Path, _text_hook(TEXTS[PurePath]))  # cattrs has one of its own
     hooks: list[tuple[Callable[[Any], bool], Callable[[Any], _Hook]]] = [
         (lambda t: t is object, lambda _t: lambda value, _: value),
         (lambda t: isinstance(t, type) and issubclass(t, Enum), lambda _t: _member),
