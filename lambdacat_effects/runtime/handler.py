@@ -133,12 +133,7 @@ class Handler(Generic[E_con]):
         Raises `UnhandledEffect` at the effect that nobody answers.
         """
         root = LIVE if listen is None else LIVE_OBSERVED
-        performable(plan)  # before any resource is opened
-        try:
-            async with opened(self.resources):
-                return cast(A, await self._perform(performable(plan), root, live_run(listen), name))
-        except BaseException as exc:
-            raise trimmed(exc)  # noqa: B904  (the same exception)
+        return cast(A, await self.interpret(plan, root, live_run(listen), name))
 
     def run_pure(
         self, plan: Performs[E_con | Ambient, A], *, name: str | None = None, listen: Listener | None = None
@@ -148,22 +143,22 @@ class Handler(Generic[E_con]):
         Raises `NotPure`, naming the handler, where something would have to wait.
         """
         root = PURE if listen is None else PURE_OBSERVED
-        performable(plan)  # before any resource is opened
-        run = pure_run(listen)
-
-        async def running() -> Any:
-            async with opened(self.resources):
-                return await self._perform(performable(plan), root, run, name)
-
+        running = self.interpret(plan, root, pure_run(listen), name)
         try:
-            return cast(A, finish(running(), "a resource of the handlers"))
+            return cast(A, finish(running, "a resource of the handlers"))
         except BaseException as exc:
             raise trimmed(exc)  # noqa: B904  (the same exception)
 
-    async def _perform(self, plan: Any, root: Table, run: Run, name: str | None) -> Any:
+    async def interpret(self, plan: Performs[Any, A], root: Table, run: Run, name: str | None) -> Any:
+        """Perform `plan` over a root table of any kind: what `run`, `run_pure` and a simulation share."""
+        performable(plan)  # before any resource is opened
         name = name or plan_name(plan)
-        performing = drive(performable(plan), self.over(root), (name,), run)
-        return await run.tell(performing, (name,), Root(name))
+        try:
+            async with opened(self.resources):
+                performing = drive(performable(plan), self.over(root), (name,), run)
+                return await run.tell(performing, (name,), Root(name))
+        except BaseException as exc:
+            raise trimmed(exc)  # noqa: B904  (the same exception)
 
     def over(self, outer: Table) -> Table:
         """The table of this handler within another; of the four roots it is kept."""

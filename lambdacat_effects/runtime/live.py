@@ -238,8 +238,8 @@ class _Branches:
         name = f"{self.asked.combinator} at {self.path}"
         if self.asked.limit is not None and self.asked.limit < self.total:
             indices = iter(range(self.total))
-            for _ in range(self.asked.limit):
-                start_soon(self.worker, indices, name=name)
+            for number in range(self.asked.limit):
+                start_soon(self.worker, number, indices, name=name)
             return
         table, path, run = self.table, self.path, self.run
         for index in range(self.total):
@@ -252,9 +252,14 @@ class _Branches:
                 here = path + (index,)  # noqa: RUF005  (half the time of unpacking)
                 start_soon(drive, plan, table, here, run, self, index, name=name)
             else:
-                start_soon(self.branch, plan, index, name=name)
+                start_soon(self.begin, plan, index, name=name)
 
-    async def worker(self, indices: Iterator[int]) -> None:
+    async def begin(self, plan: Any, index: int) -> None:
+        await self.run.begin((*self.path, index))
+        await self.branch(plan, index)
+
+    async def worker(self, number: int, indices: Iterator[int]) -> None:
+        await self.run.begin((*self.path, number))
         pace = Pace(self.run)  # of this task: each of its branches may be too short to look at the clock
         for index in indices:
             if self.decided or is_cancelled():
@@ -365,7 +370,7 @@ _BINDINGS: dict[Key, Chain] = {
     Fail: (Step(PLAIN, raise_failure),),
 }
 
-LIVE = Table(_BINDINGS, None, observed=False, waiting=None)
+LIVE = Table(_BINDINGS, None, observed=False, adapt=None)
 """What every run on Trio answers."""
-LIVE_OBSERVED = Table(_BINDINGS, None, observed=True, waiting=None)
+LIVE_OBSERVED = Table(_BINDINGS, None, observed=True, adapt=None)
 """The same, telling a listener."""

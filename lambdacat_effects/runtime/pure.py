@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from random import Random as Seeded
 from typing import Any, NoReturn
@@ -28,6 +28,7 @@ from lambdacat_effects.runtime.resource import opened
 from lambdacat_effects.runtime.run import Run, Scope
 from lambdacat_effects.runtime.scopes import Opening
 from lambdacat_effects.runtime.table import (
+    ASYNC,
     CALL,
     CONTROL,
     HANDLED,
@@ -119,7 +120,10 @@ def finish(running: Coroutine[Any, Any, Any], what: str) -> Any:
     )
 
 
-def _not_pure(fn: Callable[..., Any]) -> Callable[..., NoReturn]:
+def _not_pure(step: Step) -> Step:
+    if step.kind != ASYNC:
+        return step
+    fn = step.fn
     name = getattr(fn, "__qualname__", repr(fn))
     module = getattr(fn, "__module__", "?")
 
@@ -129,7 +133,7 @@ def _not_pure(fn: Callable[..., Any]) -> Callable[..., NoReturn]:
             "use an in-memory handler with `run_pure`, or `trio.run(handlers.run, plan)`"
         )
 
-    return refuse
+    return Step(PLAIN, refuse)
 
 
 def _sleep(effect: Sleep, scope: Scope) -> None:
@@ -246,7 +250,7 @@ _BINDINGS: dict[Key, Chain] = {
     Fail: (Step(PLAIN, raise_failure),),
 }
 
-PURE = Table(_BINDINGS, None, observed=False, waiting=_not_pure)
+PURE = Table(_BINDINGS, None, observed=False, adapt=_not_pure)
 """What every run without an event loop answers."""
-PURE_OBSERVED = Table(_BINDINGS, None, observed=True, waiting=_not_pure)
+PURE_OBSERVED = Table(_BINDINGS, None, observed=True, adapt=_not_pure)
 """The same, telling a listener."""

@@ -63,6 +63,9 @@ class Run:
         """
         return False if self._checkpoint is None else await self._checkpoint(told)
 
+    async def begin(self, path: Path) -> None:
+        """A task of the run has begun, for the branch at `path`. A simulation decides when it goes on."""
+
     def started(self, path: Path, what: object) -> None:
         """Tell that `what` begins."""
         if self.listen is not None:

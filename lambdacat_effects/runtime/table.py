@@ -84,7 +84,7 @@ _MOST_CACHED = 4096
 class Table(dict[Key, Entry]):
     """The bindings of one scope over those of the scopes around it. Reading it resolves and remembers."""
 
-    __slots__ = ("bindings", "insides", "observed", "outer", "pinned", "waiting")
+    __slots__ = ("adapt", "bindings", "insides", "observed", "outer", "pinned")
 
     def __init__(
         self,
@@ -92,21 +92,22 @@ class Table(dict[Key, Entry]):
         outer: Table | None,
         *,
         observed: bool,
-        waiting: Callable[[Callable[..., Any]], Callable[..., Any]] | None,
+        adapt: Callable[[Step], Step] | None,
     ) -> None:
         super().__init__()
         self.bindings: Mapping[Key, Chain] = bindings
         self.outer: Table | None = outer
         self.observed: bool = observed
-        self.waiting: Callable[[Callable[..., Any]], Callable[..., Any]] | None = waiting
-        """What to put in place of an async function where nothing can wait: raises `NotPure`."""
+        self.adapt: Callable[[Step], Step] | None = adapt
+        """What this kind of run puts in place of a handler function: where nothing can wait, say, an async one is
+        replaced by one that raises `NotPure`."""
         self.pinned: dict[Key, Entry] = {}
         """What is set rather than resolved."""
         self.insides: dict[Key, Table] = {}
 
     def over(self, bindings: Mapping[Key, Chain]) -> Table:
         """A scope within this one."""
-        return Table(bindings, self, observed=self.observed, waiting=self.waiting)
+        return Table(bindings, self, observed=self.observed, adapt=self.adapt)
 
     def inside(self, key: Key, after: Entry | Table | None) -> Table:
         """The scope in which the handler of `key` performs its own effects. Kept in `insides`."""
@@ -158,9 +159,7 @@ class Table(dict[Key, Entry]):
         return entry
 
     def _entry(self, step: Step, after: Any) -> Entry:
-        kind, fn = step
-        if kind == ASYNC and self.waiting is not None:
-            kind, fn = PLAIN, self.waiting(fn)
+        kind, fn = step if self.adapt is None else self.adapt(step)
         if self.observed and kind not in (CALL, HANDLED):
             return (OBSERVED, (kind, fn, after), after)
         return (kind, fn, after)
