@@ -40,7 +40,7 @@ from lambdacat_effects.runtime.table import (
 )
 from lambdacat_effects.runtime.tracebacks import trimmed
 
-__all__ = ["Ending", "drive"]
+__all__ = ["Ending", "drive", "perform_step"]
 
 _UNANSWERED = frozenset([CoroutineType, GeneratorType])
 _DELEGATES = frozenset([GENERATOR, CALL, HANDLED, SPAN])
@@ -162,7 +162,7 @@ async def drive(
                             leave = _Telling(run, (*path, n), effect)
                         else:
                             here = (*path, n)
-                            doing = _perform(kind, fn, effect, plan, Scope(table, here, run))
+                            doing = perform_step(kind, fn, effect, plan, Scope(table, here, run))
                             answer = await run.tell(doing, here, effect)
                             continue
                     if stack is None:
@@ -184,7 +184,7 @@ async def drive(
                         stack.append((plan, table, path, None, leave))
                         plan, table = inner, within
                     else:
-                        answer = await _perform(kind, fn, effect, plan, Scope(table, (*path, n), run))
+                        answer = await perform_step(kind, fn, effect, plan, Scope(table, (*path, n), run))
                         continue
                     send, answer = plan.send, None
                 except GeneratorExit:
@@ -218,7 +218,7 @@ async def drive(
             _close(plan, stack)
 
 
-async def _perform(kind: int, fn: Any, effect: Any, plan: Any, scope: Scope) -> Any:
+async def perform_step(kind: int, fn: Any, effect: Any, plan: Any, scope: Scope) -> Any:
     """Answer an effect of a less frequent kind."""
     if kind == PLAIN:
         answer = fn(effect)

@@ -41,7 +41,17 @@ from lambdacat_effects.runtime.table import (
 )
 from lambdacat_effects.runtime.tracebacks import trimmed
 
-__all__ = ["LIVE", "LIVE_OBSERVED", "answer_of", "is_cancelled", "live_run", "raise_failure", "write_log"]
+__all__ = [
+    "LIVE",
+    "LIVE_OBSERVED",
+    "answer_of",
+    "concurrent",
+    "is_cancelled",
+    "live_run",
+    "raise_failure",
+    "timeout",
+    "write_log",
+]
 
 _logger = logging.getLogger("lambdacat_effects")
 
@@ -141,7 +151,8 @@ def raise_failure(effect: Fail[Exception]) -> None:
     raise effect.error
 
 
-async def _timeout(effect: Timeout[Any], scope: Scope) -> Any:
+async def timeout(effect: Timeout[Any], scope: Scope) -> Any:
+    """Answer `Timeout` with a cancel scope."""
     with trio.move_on_after(effect.seconds):
         return await drive(effect.plan, *scope)
     raise PlanTimeout(f"the plan had not ended after {effect.seconds:g} s", seconds=effect.seconds)
@@ -347,7 +358,8 @@ def is_cancelled() -> bool:
     return trio.current_effective_deadline() == -math.inf
 
 
-async def _concurrent(effect: Concurrent[Any], scope: Scope) -> Any:
+async def concurrent(effect: Concurrent[Any], scope: Scope) -> Any:
+    """Answer `Concurrent` with a nursery."""
     return await _Branches(effect, scope).perform()
 
 
@@ -355,10 +367,10 @@ _BINDINGS: dict[Key, Chain] = {
     Call: (Step(CALL, drive),),
     Handled: (Step(HANDLED, drive),),
     Span: (Step(SPAN, drive),),
-    Timeout: (Step(CONTROL, _timeout),),
+    Timeout: (Step(CONTROL, timeout),),
     Shielded: (Step(CONTROL, _shielded),),
     Opening: (Step(CONTROL, _opening),),
-    Concurrent: (Step(CONTROL, _concurrent),),
+    Concurrent: (Step(CONTROL, concurrent),),
     Sleep: (Step(ASYNC, _sleep),),
     Now: (Step(LOCATED, _now),),
     Random: (Step(PLAIN, _random),),

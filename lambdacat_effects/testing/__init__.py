@@ -1,0 +1,3 @@
+"""Tests of plans."""
+
+__all__: list[str] = []

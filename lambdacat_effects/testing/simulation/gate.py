@@ -1,0 +1,273 @@
+"""The gate: every task of a simulated run stops before each effect and after each wait, and one goes on at a time.
+
+A task that has its turn keeps it as long as the schedule lets it, without any switch between tasks; that is what makes a
+simulation fast. Otherwise it parks, and the gatekeeper, a task of its own, waits until all others are parked or wait
+for something (`trio.testing.wait_all_tasks_blocked`), asks the schedule, and lets one go on, or the clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
+from operator import itemgetter
+from types import coroutine
+from typing import Any, cast
+
+import attrs
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from lambdacat_effects.effects.control import Control
+from lambdacat_effects.errors import LambdacatError
+from lambdacat_effects.runtime.events import Path
+from lambdacat_effects.runtime.live import is_cancelled
+from lambdacat_effects.testing.simulation.clock import VirtualClock
+from lambdacat_effects.testing.simulation.faults import Fault, Injector
+from lambdacat_effects.testing.simulation.schedules import Schedule
+from lambdacat_effects.testing.simulation.trace import Advanced, Resumed, Turn, path_text, plain_text
+
+__all__ = ["Deadlock", "Endless", "Gate"]
+
+_MORE_STEPS = 10_000
+
+
+class Deadlock(LambdacatError, RuntimeError):
+    """Nobody can go on, and no timer is set: every branch waits for ever. The message says for what."""
+
+
+class Endless(LambdacatError, RuntimeError):
+    """A simulated run took more steps than it may: a plan that polls for ever, say, or two that wait for each other by
+    retrying."""
+
+
+class _Stopped(BaseException):
+    """Ends a plan that goes on, step after step, after it was told to stop."""
+
+
+@attrs.define(eq=False)
+class _Parked:
+    task: trio.lowlevel.Task
+    what: Any
+    passed_over: bool
+
+
+class Gate:
+    """Decides who goes on, and keeps the trace."""
+
+    def __init__(self, schedule: Schedule, faults: Injector, clock: VirtualClock, most_steps: int) -> None:
+        self.schedule = schedule
+        self.faults = faults
+        self.clock = clock
+        self.trace: list[Turn] = []
+        self.chosen: dict[int, int] = {}
+        """The choices that were not 0, by step."""
+        self.error: Exception | None = None
+        """Why the run was stopped from outside."""
+        self.crash: BaseException | None = None
+        """What every effect raises, now that the process has died."""
+        self.open = False
+        """Whether a plan is being performed."""
+        self.shields: list[trio.CancelScope] = []
+        """What is to be undone when the run is stopped."""
+        self._most_steps = most_steps
+        self._parked: dict[Path, _Parked] = {}
+        self._waiting: dict[Path, Any] = {}
+        self._born: dict[trio.lowlevel.Task, Path] = {}
+        self._told: set[trio.lowlevel.Task] = set()
+        self._holder: trio.lowlevel.Task | None = None
+        self._last: trio.lowlevel.Task | None = None
+        self._scope: trio.CancelScope | None = None
+
+    async def turn(self, path: Path, what: Any) -> None:
+        """Wait for the turn to go on with `what`: a task that begins, or one that has waited."""
+        task = trio.lowlevel.current_task()
+        if self._holder is task and (self._alone() or not self.schedule.lets_go(len(self.trace))):
+            self._append(Turn(len(self.trace), path, what))
+        else:
+            await self._park(task, path, what)
+
+    async def before(self, path: Path, effect: Any) -> None:
+        """Wait for the turn to perform `effect`. Raises `trio.Cancelled` where a run on Trio might.
+
+        There, a cancelled plan performs synchronous effects until it next waits or passes a checkpoint. So here it
+        learns of it, once, where it loses its turn to another, or where the schedule says so.
+        """
+        task = trio.lowlevel.current_task()
+        cancelled = is_cancelled()
+        if not cancelled:
+            self._told.discard(task)
+        step = len(self.trace)
+        tell = False
+        if self._holder is not task:
+            tell = await self._park(task, path, effect)
+        elif self._alone():
+            if cancelled and task not in self._told and self.schedule.lets_go(step):
+                self.chosen[step] = 1
+                tell = True
+            self._append(Turn(step, path, effect))
+        elif self.schedule.lets_go(step):
+            tell = await self._park(task, path, effect)
+        else:
+            self._append(Turn(step, path, effect))
+        if tell and task not in self._told and is_cancelled():
+            self.trace[-1].cancelled = True
+            self._told.add(task)
+            try:
+                await trio.lowlevel.checkpoint_if_cancelled()
+            finally:
+                self._holder = task  # nobody else could run meanwhile
+        if self.crash is not None:
+            raise self.crash
+
+    def fault(self, path: Path, effect: Any) -> Fault | None:
+        """What happens to the effect whose turn it is."""
+        turn = self.trace[-1]
+        turn.fault = self.faults.at(turn.step, path, effect)
+        return turn.fault
+
+    def blocks(self, path: Path, effect: Any) -> None:
+        """The task that has the turn is about to wait, for `effect`."""
+        self._holder = None
+        self._waiting[path] = effect
+
+    async def resume(self, path: Path, effect: Any) -> None:
+        """Wait for the turn to go on after `effect`."""
+        self._waiting.pop(path, None)
+        await self.turn(path, Resumed(effect))
+
+    @coroutine
+    def waiting(
+        self, handler: Coroutine[Any, Any, Any], path: Path, effect: Any
+    ) -> Generator[Any, Any, Any]:
+        """Await an async handler, taking a turn whenever it goes on after a wait.
+
+        So what handlers share is as deterministic as what plans share, and is interleaved as that is.
+        """
+        step, value = cast(Any, handler.send), None
+        while True:
+            try:
+                trap = step(value)
+            except StopIteration as stop:
+                return stop.value
+            self.blocks(path, effect)
+            try:
+                value = yield trap
+                step = handler.send
+            except GeneratorExit:
+                handler.close()
+                raise
+            except BaseException as exc:
+                value, step = exc, handler.throw
+            yield from self.resume(path, effect).__await__()
+
+    def told(self) -> None:
+        """The plan of this task has been thrown its cancellation."""
+        self._told.add(trio.lowlevel.current_task())
+
+    @contextmanager
+    def anew(self) -> Generator[None, None, None]:
+        """Within a scope of its own a plan may be told once more."""
+        task = trio.lowlevel.current_task()
+        was_told = task in self._told
+        self._told.discard(task)
+        try:
+            yield
+        finally:
+            if was_told:
+                self._told.add(task)
+
+    async def keep(self, scope: trio.CancelScope) -> None:
+        """Let one go on at a time, until cancelled: the gatekeeper. `scope` stops the run."""
+        self._scope = scope
+        while True:
+            await wait_all_tasks_blocked()
+            self._holder = None
+            order = sorted(self._parked)
+            last = next((p for p in order if self._parked[p].task is self._last), None)
+            if last is not None:
+                order.remove(last)
+                order.insert(0, last)
+            clock = self.clock.next < math.inf
+            choices = len(order) + clock
+            if not choices:
+                self._nobody()
+                continue
+            step = len(self.trace)
+            choice = 0
+            if choices > 1:
+                born = [self._born[self._parked[path].task] for path in order]
+                choice = self.schedule.pick(step, born, clock, last is not None)
+                if choice:
+                    self.chosen[step] = choice
+            for other in order[:choice] + order[choice + 1 :]:
+                self._parked[other].passed_over = True
+            if choice == len(order):
+                self.clock.advance()
+                self._append(Turn(step, (), Advanced(self.clock.time), None, choices, choice))
+                continue
+            path = order[choice]
+            parked = self._parked[path]
+            self._append(Turn(step, path, parked.what, None, choices, choice))
+            self._holder = self._last = parked.task
+            trio.lowlevel.reschedule(parked.task)
+
+    def _alone(self) -> bool:
+        return not self._parked and self.clock.next == math.inf
+
+    async def _park(self, task: trio.lowlevel.Task, path: Path, what: Any) -> bool:
+        """Wait until it is this task's turn. Answers whether another had its turn meanwhile."""
+        had_turn = self._holder is task
+        if had_turn:
+            self._holder = None
+        self._born.setdefault(task, path)
+        assert path not in self._parked, f"two tasks at {path}"
+        parked = self._parked[path] = _Parked(task, what, passed_over=not had_turn)
+        # Cancellation does not wake a task here: when it goes on is for the schedule to say.
+        await trio.lowlevel.wait_task_rescheduled(_no_abort)
+        del self._parked[path]
+        return parked.passed_over
+
+    def _append(self, turn: Turn) -> None:
+        self.trace.append(turn)
+        if turn.step < self._most_steps:
+            return
+        if self.error is None:
+            self._stop(
+                Endless(
+                    f"the run had not ended after {self._most_steps} steps, at {path_text(turn.path)}: "
+                    f"{turn.text()}. If it is meant to be so long, raise the limit, as in most_steps=1_000_000"
+                )
+            )
+        elif turn.step >= self._most_steps + _MORE_STEPS:
+            self.crash = self.crash or _Stopped()
+
+    def _nobody(self) -> None:
+        if not self.open:
+            return  # resources are being opened or closed, which is no part of the plan
+        waiting = "\n".join(
+            f"  {path_text(path)} waits for {plain_text(what)}"
+            for path, what in sorted(self._waiting.items(), key=itemgetter(0))
+            if not isinstance(what, Control)
+        )
+        self._stop(
+            Deadlock(
+                f"nobody can go on, and no timer is set:\n{waiting}\n"
+                "Either they wait for one another, or a handler waits for the world (a thread, a socket, a process), "
+                "which a simulation does not have: give in-memory handlers"
+            )
+        )
+
+    def _stop(self, error: Exception) -> None:
+        if self.error is not None:
+            self.clock.broken = self.error  # somebody shields a wait for ever: only ending the event loop ends that
+            return
+        self.error = error
+        for shield in self.shields:
+            shield.shield = False
+        assert self._scope is not None
+        self._scope.cancel()
+
+
+def _no_abort(_raise_cancel: object) -> trio.lowlevel.Abort:
+    return trio.lowlevel.Abort.FAILED

@@ -1,0 +1,183 @@
+"""Plans in a simulation: as on Trio, with a turn at the gate around each effect, and nothing of the world."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import trio
+
+from lambdacat_effects.effects.ambient import Blocking, NewId, Random
+from lambdacat_effects.effects.concurrency import Concurrent
+from lambdacat_effects.effects.control import Control, Shielded, Timeout
+from lambdacat_effects.runtime.events import Branch, Listener, Path, Root
+from lambdacat_effects.runtime.interpreter import drive, perform_step
+from lambdacat_effects.runtime.live import LIVE, answer_of, concurrent, is_cancelled, timeout
+from lambdacat_effects.runtime.pure import located_id, located_random
+from lambdacat_effects.runtime.resource import opened
+from lambdacat_effects.runtime.run import Run, Scope
+from lambdacat_effects.runtime.scopes import Opening
+from lambdacat_effects.runtime.table import ASYNC, CONTROL, LOCATED, PLAIN, Chain, Key, Step, Table
+from lambdacat_effects.testing.simulation.faults import Crash, Fault
+from lambdacat_effects.testing.simulation.gate import Gate
+
+__all__ = ["SIMULATED", "SimulatedRun"]
+
+A = TypeVar("A")
+
+
+class SimulatedRun(Run):
+    """A run whose tasks go on when its gate says so."""
+
+    __slots__ = ("gate",)
+
+    def __init__(self, gate: Gate, listen: Listener) -> None:
+        super().__init__(gate.clock, listen, _checkpoint, trio.Cancelled, is_cancelled)
+        self.gate: Gate = gate
+
+    async def begin(self, path: Path) -> None:
+        await self.gate.turn(path, Branch(int(path[-1]), ""))
+
+    async def tell(self, performing: Awaitable[A], path: Path, what: object) -> A:
+        if isinstance(what, (Control, Branch)):
+            return await super().tell(performing, path, what)
+        if isinstance(what, Root):
+            await self.gate.turn(path, what)
+            self.gate.open = True
+            try:
+                return await super().tell(performing, path, what)
+            finally:
+                self.gate.open = False
+        try:
+            await self.gate.before(path, what)
+        except BaseException:
+            if inspect.iscoroutine(performing):
+                performing.close()
+            raise
+        return await super().tell(performing, path, what)
+
+
+async def _checkpoint(told: bool) -> bool:
+    return told  # the gate has one before each effect
+
+
+def _gate(scope: Scope) -> Gate:
+    assert isinstance(scope.run, SimulatedRun)
+    return scope.run.gate
+
+
+def _gated(step: Step) -> Step:
+    """A handler function that faults may befall and that waits by way of the gate."""
+    kind, fn = step
+    if kind not in (PLAIN, LOCATED, ASYNC):
+        return step
+
+    async def ask(effect: Any, scope: Scope) -> Any:
+        gate = _gate(scope)
+        if kind != ASYNC:
+            return await perform_step(kind, fn, effect, None, scope)
+        try:
+            return await gate.waiting(fn(effect), scope.path, effect)
+        except BaseException as exc:
+            if scope.run.tells_cancellation(exc):
+                gate.told()
+            raise
+
+    async def gated(effect: Any, scope: Scope) -> Any:
+        fault = _gate(scope).fault(scope.path, effect)
+        return await (ask(effect, scope) if fault is None else _suffer(fault, ask, effect, scope))
+
+    return Step(CONTROL, gated)
+
+
+async def _suffer(fault: Fault, ask: Callable[[Any, Scope], Awaitable[Any]], effect: Any, scope: Scope) -> Any:
+    gate = _gate(scope)
+    if fault.kind == "delay":
+        await gate.waiting(trio.sleep(fault.seconds), scope.path, effect)
+        return await ask(effect, scope)
+    if fault.kind == "duplicate":
+        answer = await ask(effect, scope)
+        with suppress(Exception):  # nobody waits for the second answer
+            await ask(effect, scope)
+        return answer
+    if fault.kind == "lost_reply":
+        await ask(effect, scope)
+    error = gate.faults.error(fault, effect)
+    if isinstance(error, Crash):
+        gate.crash = error
+    raise error
+
+
+async def _blocking(effect: Blocking[Any]) -> Any:
+    await trio.lowlevel.checkpoint_if_cancelled()
+    answer = answer_of(effect)  # here, as a simulation has no threads; its answer arrives later, as from a thread
+    await trio.lowlevel.checkpoint()
+    return answer
+
+
+async def _concurrent(effect: Concurrent[Any], scope: Scope) -> Any:
+    gate = _gate(scope)
+    gate.blocks(scope.path, effect)
+    try:
+        return await concurrent(effect, scope)
+    except BaseException as exc:
+        if scope.run.tells_cancellation(exc):
+            gate.told()
+        raise
+    finally:
+        await gate.resume(scope.path, effect)
+
+
+async def _timeout(effect: Timeout[Any], scope: Scope) -> Any:
+    with _gate(scope).anew():
+        return await timeout(effect, scope)
+
+
+async def _shielded(effect: Shielded[Any], scope: Scope) -> Any:
+    gate = _gate(scope)
+    # A shield of its own, since a run that is stopped from outside must end.
+    with gate.anew(), trio.CancelScope(shield=gate.error is None) as shield:
+        gate.shields.append(shield)
+        try:
+            return await drive(effect.plan, *scope)
+        finally:
+            gate.shields.remove(shield)
+
+
+async def _opening(effect: Opening[Any], scope: Scope) -> Any:
+    gate = _gate(scope)
+    gate.blocks(scope.path, effect)
+    try:
+        async with opened(effect.resources):
+            await gate.resume(scope.path, effect)
+            try:
+                return await drive(effect.plan, *scope)
+            finally:
+                gate.blocks(scope.path, effect)
+    finally:
+        await gate.resume(scope.path, effect)
+
+
+def _random(_effect: Random, scope: Scope) -> float:
+    return located_random(0, scope)
+
+
+def _new_id(_effect: NewId, scope: Scope) -> str:
+    return located_id(0, scope)
+
+
+_BINDINGS: dict[Key, Chain] = {
+    **LIVE.bindings,
+    Timeout: (Step(CONTROL, _timeout),),
+    Shielded: (Step(CONTROL, _shielded),),
+    Opening: (Step(CONTROL, _opening),),
+    Concurrent: (Step(CONTROL, _concurrent),),
+    Random: (Step(LOCATED, _random),),
+    NewId: (Step(LOCATED, _new_id),),
+    Blocking: (Step(ASYNC, _blocking),),
+}
+
+SIMULATED = Table(_BINDINGS, None, observed=True, adapt=_gated)
+"""What every simulated run answers: the live table, but for what would reach the world."""

@@ -1,0 +1,175 @@
+"""One simulated run of a scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, TypeVar, cast
+
+import trio
+
+from lambdacat_effects.effects.effect import Performs, performable, plan_name
+from lambdacat_effects.errors import InvalidArgument
+from lambdacat_effects.runtime.events import Event
+from lambdacat_effects.runtime.handler import Handler
+from lambdacat_effects.testing.simulation.clock import VirtualClock
+from lambdacat_effects.testing.simulation.faults import Fault, FaultsLike, Injector, listed
+from lambdacat_effects.testing.simulation.fingerprint import fingerprint
+from lambdacat_effects.testing.simulation.gate import Gate
+from lambdacat_effects.testing.simulation.interpretation import SIMULATED, SimulatedRun
+from lambdacat_effects.testing.simulation.report import Report
+from lambdacat_effects.testing.simulation.schedules import RandomWalk, Schedule, Written
+
+__all__ = ["Check", "Scenario", "check_seed", "perform_once", "simulate", "verdict"]
+
+A = TypeVar("A")
+
+Check: TypeAlias = Callable[[Report], object]
+"""Looks at a run, and raises if it is wrong."""
+Scenario: TypeAlias = Callable[
+    [], "tuple[Performs[Any, Any], Handler[Any]] | tuple[Performs[Any, Any], Handler[Any], Check]"
+]
+"""A function that makes a plan, its handlers, and perhaps a check, fresh each time."""
+
+MOST_STEPS = 100_000
+
+
+def simulate(
+    scenario: Scenario,
+    *,
+    seed: int | str = 0,
+    schedule: Mapping[int, int] | None = None,
+    faults: FaultsLike | None = None,
+    most_steps: int = MOST_STEPS,
+) -> Report:
+    """Run a scenario once, in virtual time, with everything that could go either way decided by `seed`.
+
+    `scenario()` makes `(plan, handlers)` or `(plan, handlers, check)`. The seed decides which branch goes on wherever
+    more than one could, whether a timer is over before work that could go on, and which `faults` happen; with
+    `schedule` those choices are written down instead, as a failed `explore` prints them. The same arguments give the
+    same trace, on any machine.
+
+    Answers a `Report`; a plan that fails is in `report.error`. `check(report)` is called at the end, and what it
+    raises is raised. Raises `InvalidArgument` for a scenario that is none, or inside a running event loop.
+
+    >>> from lambdacat_effects import Sleep, ambient, race
+    >>> def slow_and_fast():
+    ...     def cat(name, seconds):
+    ...         yield from Sleep(seconds)
+    ...         return name
+    ...     return race(cat("Tom", 2), cat("Felix", 1)), ambient
+    >>> simulate(slow_and_fast, seed=7).value
+    'Felix'
+    """
+    check_seed(seed)
+    choices = RandomWalk(seed) if schedule is None else Written(schedule)
+    report, check = perform_once(scenario, choices, listed(faults), seed, most_steps)
+    if check is not None:
+        check(report)
+    return report
+
+
+def verdict(report: Report, check: Check | None) -> BaseException | None:
+    """What is wrong with a run, if anything.
+
+    What the check raises; or the plan's error, unless the check looked at it (and let it pass) or it is nothing
+    but injected faults.
+    """
+    report.looked = False
+    if check is not None:
+        try:
+            check(report)
+        except Exception as error:
+            return error
+    return None if check is not None and report.looked else report.unexpected
+
+
+def perform_once(
+    scenario: Scenario,
+    schedule: Schedule,
+    faults: tuple[Fault, ...],
+    seed: int | str,
+    most_steps: int = MOST_STEPS,
+) -> tuple[Report, Check | None]:
+    """One run, and the scenario's check, which has not been called."""
+    _check_alone()
+    clock = VirtualClock()
+    injector = Injector(faults, seed)
+    gate = Gate(schedule, injector, clock, most_steps)
+    events: list[Event] = []
+    outcome: list[Any] = []
+    made: list[Any] = []
+
+    async def main() -> None:
+        plan, handlers, check = _made(scenario)
+        made.extend([plan_name(plan), fingerprint(plan), check])
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(gate.keep, scope)
+                try:
+                    run = SimulatedRun(gate, events.append)
+                    outcome[:] = [await handlers.interpret(plan, SIMULATED, run, None), None]
+                except trio.Cancelled:
+                    raise
+                except BaseException as error:
+                    outcome[:] = [None, error]
+                nursery.cancel_scope.cancel()
+
+    try:
+        trio.run(main, clock=clock)
+    except trio.TrioInternalError:
+        if clock.broken is None:
+            raise
+    value, error = outcome or (None, None)
+    stopped = gate.crash or gate.error
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        raise error
+    if stopped is not None:
+        value, error = None, gate.error or gate.crash
+    name, print_, check = made
+    report = Report(
+        name,
+        print_,
+        clock.time,
+        gate.trace,
+        gate.chosen,
+        injector.injected,
+        events,
+        value,
+        error,
+        tuple(injector.errors),
+    )
+    return report, check
+
+
+def check_seed(seed: object) -> None:
+    """Raise `InvalidArgument` unless it is an int or a str."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, str)):
+        raise InvalidArgument(f"a seed is an int or a str; got {seed!r}")
+
+
+def _check_alone() -> None:
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        return
+    raise InvalidArgument(
+        "a simulation runs an event loop of its own, so it cannot be started in one: call it in a plain `def` test"
+    )
+
+
+def _made(scenario: Any) -> tuple[Any, Handler[Any], Check | None]:
+    if not callable(scenario):
+        raise InvalidArgument(
+            f"a scenario is a function without arguments that makes (plan, handlers), fresh each time; got {scenario!r}"
+        )
+    made = scenario()
+    if not isinstance(made, tuple) or len(cast("tuple[Any, ...]", made)) not in (2, 3):
+        raise InvalidArgument(
+            f"the scenario answered {made!r}: it makes (plan, handlers) or (plan, handlers, check), fresh each time"
+        )
+    plan, handlers, check = (*cast("tuple[Any, ...]", made), None)[:3]
+    if not isinstance(handlers, Handler):
+        raise InvalidArgument(f"the scenario's second part is a handler, such as `ambient`; got {handlers!r}")
+    if check is not None and not callable(check):
+        raise InvalidArgument(f"the scenario's third part is a function of the report; got {check!r}")
+    return performable(plan), cast("Handler[Any]", handlers), check
