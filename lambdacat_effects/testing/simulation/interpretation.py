@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import trio
 
-from lambdacat_effects.effects.ambient import Blocking, NewId, Random
+from lambdacat_effects.effects.ambient import Blocking, NewId, Random, Sleep
 from lambdacat_effects.effects.concurrency import Concurrent
 from lambdacat_effects.effects.control import Control, Shielded, Timeout
 from lambdacat_effects.runtime.events import Branch, Listener, Path, Root
@@ -26,6 +26,8 @@ from lambdacat_effects.testing.simulation.gate import Gate
 __all__ = ["SIMULATED", "SimulatedRun"]
 
 A = TypeVar("A")
+
+_Ask: TypeAlias = Callable[[Any, Scope], Coroutine[Any, Any, Any]]
 
 
 class SimulatedRun(Run):
@@ -85,14 +87,20 @@ def _gated(step: Step) -> Step:
                 gate.told()
             raise
 
+    return Step(CONTROL, _fallible(ask))
+
+
+def _fallible(ask: _Ask) -> _Ask:
+    """A handler function that faults may befall."""
+
     async def gated(effect: Any, scope: Scope) -> Any:
         fault = _gate(scope).fault(scope.path, effect)
         return await (ask(effect, scope) if fault is None else _suffer(fault, ask, effect, scope))
 
-    return Step(CONTROL, gated)
+    return gated
 
 
-async def _suffer(fault: Fault, ask: Callable[[Any, Scope], Awaitable[Any]], effect: Any, scope: Scope) -> Any:
+async def _suffer(fault: Fault, ask: _Ask, effect: Any, scope: Scope) -> Any:
     gate = _gate(scope)
     if fault.kind == "delay":
         await gate.waiting(trio.sleep(fault.seconds), scope.path, effect)
@@ -110,9 +118,15 @@ async def _suffer(fault: Fault, ask: Callable[[Any, Scope], Awaitable[Any]], eff
     raise error
 
 
+async def _sleep(effect: Sleep, scope: Scope) -> None:
+    await _gate(scope).sleep(scope.path, effect)
+
+
 async def _blocking(effect: Blocking[Any]) -> Any:
     await trio.lowlevel.checkpoint_if_cancelled()
-    answer = answer_of(effect)  # here, as a simulation has no threads; its answer arrives later, as from a thread
+    answer = answer_of(
+        effect
+    )  # here, as a simulation has no threads; its answer arrives later, as from a thread
     await trio.lowlevel.checkpoint()
     return answer
 
@@ -174,6 +188,7 @@ _BINDINGS: dict[Key, Chain] = {
     Shielded: (Step(CONTROL, _shielded),),
     Opening: (Step(CONTROL, _opening),),
     Concurrent: (Step(CONTROL, _concurrent),),
+    Sleep: (Step(CONTROL, _fallible(_sleep)),),
     Random: (Step(LOCATED, _random),),
     NewId: (Step(LOCATED, _new_id),),
     Blocking: (Step(ASYNC, _blocking),),

@@ -102,17 +102,17 @@ def perform_once(
     async def main() -> None:
         plan, handlers, check = _made(scenario)
         made.extend([plan_name(plan), fingerprint(plan), check])
-        with trio.CancelScope() as scope:
-            async with trio.open_nursery() as nursery:
+        run = SimulatedRun(gate, events.append)
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as scope:
                 nursery.start_soon(gate.keep, scope)
                 try:
-                    run = SimulatedRun(gate, events.append)
                     outcome[:] = [await handlers.interpret(plan, SIMULATED, run, None), None]
                 except trio.Cancelled:
                     raise
                 except BaseException as error:
                     outcome[:] = [None, error]
-                nursery.cancel_scope.cancel()
+            nursery.cancel_scope.cancel()
 
     try:
         trio.run(main, clock=clock)

@@ -37,7 +37,9 @@ class Written:
         self._choices = dict(choices or {})
         for step, choice in self._choices.items():
             if not (type(step) is int and type(choice) is int and step >= 0 and choice >= 0):
-                raise InvalidArgument(f"a schedule is {{step: choice}}, numbers from 0; got {step!r}: {choice!r}")
+                raise InvalidArgument(
+                    f"a schedule is {{step: choice}}, numbers from 0; got {step!r}: {choice!r}"
+                )
 
     def lets_go(self, step: int) -> bool:
         return self._choices.get(step, 0) != 0
