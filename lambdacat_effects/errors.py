@@ -15,7 +15,8 @@
     │   ├── InvalidArgument       an argument is outside its range
     │   ├── UnknownAction         a DSL plan names an action that is not registered
     │   ├── DuplicateAction       an action name was registered twice
-    │   └── ResourceNotOpen       a handler's resource was used outside `run` or `async with`
+    │   ├── ResourceNotOpen       a handler's resource was used outside `run` or `async with`
+    │   └── NondeterminismError   what has to repeat itself did not
     ├── PlanTimeout               a deadline passed: the caller waits longer, or does without
     ├── MergeConflict             parallel branches disagree: the plan's author gives `combine=`
     ├── LensMismatch              a lens does not fit its source: the data or the lens is wrong
@@ -24,6 +25,10 @@
     ├── StoredValueMismatch       a stored value is not of the type asked for
     ├── StoreUnusable             a store cannot be opened or read: the operator acts
     ├── WorkerDied                a worker process ended without an answer
+    ├── SimulationFailure         a simulated run went wrong: the plan's author mends it
+    ├── Deadlock                  in a simulated run nobody could go on any more
+    ├── Endless                   a simulated run took more steps than it may
+    ├── FaultInjected             a simulation made an effect fail, or lost its answer
     └── CommandError              a command line names something that is not there
 
 `Misuse` is never an *outcome*: `attempt`, `race`, `choose` and the rest do not take it for a failed
@@ -37,12 +42,16 @@ from typing import Any
 
 __all__ = [
     "CommandError",
+    "Deadlock",
     "DuplicateAction",
+    "Endless",
+    "FaultInjected",
     "InvalidArgument",
     "LambdacatError",
     "LensMismatch",
     "MergeConflict",
     "Misuse",
+    "NondeterminismError",
     "NoneSucceeded",
     "NotAPlan",
     "NotAnEffect",
@@ -52,6 +61,7 @@ __all__ = [
     "PlanReused",
     "PlanTimeout",
     "ResourceNotOpen",
+    "SimulationFailure",
     "StoreUnusable",
     "StoredValueMismatch",
     "UnexpectedCall",
@@ -123,6 +133,12 @@ class ResourceNotOpen(Misuse, RuntimeError):
     open with `async with handlers:`."""
 
 
+class NondeterminismError(Misuse, RuntimeError):
+    """What has to repeat itself did not: a plan or a handler depends on something besides the answers of effects,
+    such as `random`, `time`, the order of a set, or what an earlier run has left behind. Ask for it with an effect
+    (`Random`, `Now`, `NewId`), or make it anew for each run."""
+
+
 class PlanTimeout(LambdacatError, TimeoutError):
     """A plan did not end within its deadline. Whatever it had started has been cancelled *and awaited* when
     this is raised."""
@@ -175,3 +191,35 @@ class WorkerDied(LambdacatError, RuntimeError):
 
 class CommandError(LambdacatError):
     """What a command line names is not there or does not fit. The message says what to type instead."""
+
+
+class SimulationFailure(LambdacatError, AssertionError):
+    """A simulated run went wrong. The message has the shortest run found that does, and a line that repeats it;
+    `__cause__` is what went wrong there."""
+
+    def __init__(self, message: str, *, seed: int | str, report: Any) -> None:
+        super().__init__(message)
+        self.seed = seed
+        """Of the exploration that found it."""
+        self.report = report
+        """The run, as `simulate` reports it: its `schedule` and `faults` repeat it."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore_failure, (str(self), self.seed)
+
+
+def _restore_failure(message: str, seed: int | str) -> SimulationFailure:
+    return SimulationFailure(message, seed=seed, report=None)
+
+
+class Deadlock(LambdacatError, RuntimeError):
+    """In a simulated run nobody can go on, and no timer is set: every branch waits for ever. The message says for
+    what."""
+
+
+class Endless(LambdacatError, RuntimeError):
+    """A simulated run took more steps than it may: a plan polls for ever, say, or two retry against each other."""
+
+
+class FaultInjected(LambdacatError, ConnectionError):
+    """A simulation made an effect fail, or lost its answer. A plan meets it as it would a broken connection."""

@@ -25,6 +25,7 @@ LAYERS = [
     "tools",
     "observability",
     "cli",
+    "testing",
 ]
 APART = {("runtime", "plan")}
 
@@ -33,15 +34,15 @@ APART = {("runtime", "plan")}
 LATE = {("effects/effect.py", "runtime")}
 
 ONLY_IN = {
-    "trio": {"runtime", "storage", "handlers", "cli", "observability"},
+    "trio": {"runtime", "storage", "handlers", "cli", "observability", "testing"},
     "lmdb": {"storage/lmdb_store.py"},
     "cattrs": {"storage"},
     "rich": {"observability", "cli"},
     "cyclopts": {"cli"},
     "sqlite3": {"tools/search"},
     "mypy": {"mypy.py"},
-    "pytest": set[str](),
-    "hypothesis": set[str](),
+    "pytest": {"testing"},
+    "hypothesis": {"testing"},
 }
 DRAWERS = {"core", "utils", "util", "base", "common", "helpers", "manager", "misc"}
 

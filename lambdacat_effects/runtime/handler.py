@@ -12,6 +12,7 @@ from lambdacat_effects.effects.effect import Effect, Performs, Plan, performable
 from lambdacat_effects.effects.failure import Fail
 from lambdacat_effects.effects.needs import Need
 from lambdacat_effects.errors import InvalidArgument, WrongHandlerKind
+from lambdacat_effects.runtime.boundary import Boundary, bounded
 from lambdacat_effects.runtime.events import Listener, Root
 from lambdacat_effects.runtime.interpreter import drive
 from lambdacat_effects.runtime.live import LIVE, LIVE_OBSERVED, live_run, raise_failure
@@ -60,11 +61,18 @@ class Handler(Generic[E_con]):
     plans with `run` and `run_pure`. Handlers are immutable and can be shared.
     """
 
-    __slots__ = ("_tables", "bindings", "resources")
+    __slots__ = ("_tables", "bindings", "boundaries", "resources")
 
-    def __init__(self, bindings: Mapping[Key, Chain], resources: Sequence[Resource[Any]] = ()) -> None:
+    def __init__(
+        self,
+        bindings: Mapping[Key, Chain],
+        resources: Sequence[Resource[Any]] = (),
+        boundaries: Sequence[Boundary] = (),
+    ) -> None:
         self.bindings: Mapping[Key, Chain] = bindings
         self.resources: tuple[Resource[Any], ...] = tuple(resources)
+        self.boundaries: tuple[Boundary, ...] = tuple(boundaries)
+        """Whom effects meet before any handler or interposer, outermost first."""
         self._tables: dict[int, Table] = {}
 
     @staticmethod
@@ -75,11 +83,13 @@ class Handler(Generic[E_con]):
         return Handler({key: (step_of(fn),) for key, fn in functions.items()}, resources)
 
     def __or__(self, other: Handler[E2]) -> Handler[E_con | E2]:
-        """Both; what both name is answered by the right one."""
+        """Both; what both name is answered by the right one. Of two boundaries, the left one is met first."""
         if not isinstance(cast(object, other), Handler):
             return NotImplemented
-        merged = (*self.resources, *(r for r in other.resources if r not in self.resources))
-        return cast("Handler[E_con | E2]", Handler({**self.bindings, **other.bindings}, merged))
+        resources = _union(self.resources, other.resources)
+        boundaries = _union(self.boundaries, other.boundaries)
+        bindings = {**self.bindings, **other.bindings}
+        return cast("Handler[E_con | E2]", Handler(bindings, resources, boundaries))
 
     def behind(self, *interposers: Interposer) -> Self:
         """This handler behind interposers: each effect meets the first, then the next, then the handler.
@@ -106,12 +116,11 @@ class Handler(Generic[E_con]):
                     "so that it can wait and fail as plans do"
                 )
         chains = {key: (*steps, *chain) for key, chain in self.bindings.items()}
-        return cast(Self, Handler(chains, self.resources))
+        return cast(Self, Handler(chains, self.resources, self.boundaries))
 
     def using(self, *resources: Resource[Any]) -> Self:
         """This handler, owning `resources`: open while it is in use."""
-        merged = (*self.resources, *(r for r in resources if r not in self.resources))
-        return cast(Self, Handler(self.bindings, merged))
+        return cast(Self, Handler(self.bindings, _union(self.resources, resources), self.boundaries))
 
     @overload
     def handle(self, plan: Performs[E_con, A]) -> Plan[Never, A]: ...
@@ -163,10 +172,16 @@ class Handler(Generic[E_con]):
     def over(self, outer: Table) -> Table:
         """The table of this handler within another; of the four roots it is kept."""
         if outer.outer is not None:
-            return outer.over(self.bindings)
+            return self._over(outer)
         table = self._tables.get(id(outer))
         if table is None:
-            table = self._tables[id(outer)] = outer.over(self.bindings)
+            table = self._tables[id(outer)] = self._over(outer)
+        return table
+
+    def _over(self, outer: Table) -> Table:
+        table = outer.over(self.bindings)
+        for boundary in reversed(self.boundaries):
+            table = bounded(table, boundary)
         return table
 
     async def __aenter__(self) -> Self:
@@ -181,6 +196,10 @@ class Handler(Generic[E_con]):
     def __repr__(self) -> str:
         names = sorted({_key_name(key) for key in self.bindings})
         return f"<handler of {', '.join(names) or 'nothing'}>"
+
+
+def _union(some: tuple[B, ...], others: Sequence[B]) -> tuple[B, ...]:
+    return (*some, *(other for other in others if other not in some))
 
 
 def _name(fn: object) -> str:

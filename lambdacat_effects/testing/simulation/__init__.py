@@ -1,7 +1,7 @@
 """Runs under a schedule from a seed: `simulate` one, `explore` many."""
 
-from lambdacat_effects.testing.simulation.faults import Crash, Fault, FaultInjected, Faults
-from lambdacat_effects.testing.simulation.gate import Deadlock, Endless
+from lambdacat_effects.testing.simulation.exploring import Exploration, explore
+from lambdacat_effects.testing.simulation.faults import Crash, Fault, Faults
 from lambdacat_effects.testing.simulation.report import Report
 from lambdacat_effects.testing.simulation.running import Check, Scenario, simulate
 from lambdacat_effects.testing.simulation.trace import Advanced, Resumed, Turn
@@ -10,14 +10,13 @@ __all__ = [
     "Advanced",
     "Check",
     "Crash",
-    "Deadlock",
-    "Endless",
+    "Exploration",
     "Fault",
-    "FaultInjected",
     "Faults",
     "Report",
     "Resumed",
     "Scenario",
     "Turn",
+    "explore",
     "simulate",
 ]

@@ -12,8 +12,8 @@ __all__ = ["VirtualClock"]
 class VirtualClock(trio.abc.Clock):
     """A clock for `trio.run`, and for the plan, that shows 0.0 at the start.
 
-    Not `trio.testing.MockClock`, which can only be told how far to jump, so that sums of floats may stop just short of
-    the timer: Trio says which timer is next whenever nothing can run, and `advance` goes exactly there.
+    Not `trio.testing.MockClock`, which can only be told how far to jump, so that a sum of floats may stop just
+    short of the timer. Trio says which timer is next whenever nothing can run, and `advance` goes exactly there.
     """
 
     def __init__(self) -> None:

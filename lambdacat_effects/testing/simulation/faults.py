@@ -15,18 +15,18 @@ from lambdacat_effects.effects.effect import Effect
 from lambdacat_effects.effects.failure import Fail
 from lambdacat_effects.effects.needs import Need
 from lambdacat_effects.effects.tools import CallTool, Tool
-from lambdacat_effects.errors import InvalidArgument, LambdacatError
+from lambdacat_effects.errors import FaultInjected, InvalidArgument
 from lambdacat_effects.runtime.events import Path
 
 __all__ = [
     "Crash",
     "Fault",
-    "FaultInjected",
     "FaultKind",
+    "Faults",
     "FaultsLike",
     "FaultsOf",
-    "Faults",
     "Injector",
+    "check_probability",
     "is_injected",
     "listed",
 ]
@@ -41,10 +41,6 @@ happen, and nothing does any more: the process is gone.
 
 _KINDS: tuple[str, ...] = get_args(FaultKind)
 _OF_NO_WORLD = (Control, Sleep, Now, Random, NewId, Log, Count, Fail, Need)
-
-
-class FaultInjected(LambdacatError, ConnectionError):
-    """A simulation made an effect fail, or lost its answer. Plans meet it as they would a broken connection."""
 
 
 class Crash(BaseException):
@@ -153,10 +149,10 @@ class Faults:
         self.faults()
 
 
-def check_probability(name: str, probability: object) -> None:
+def check_probability(name: str, probability: Any) -> None:
     """Raise `InvalidArgument` unless it is a number from 0 to 1."""
     number = isinstance(probability, (int, float)) and not isinstance(probability, bool)
-    if not number or not 0 <= probability <= 1:
+    if not (number and 0 <= probability <= 1):
         raise InvalidArgument(f"the probability of {name} is a number from 0 to 1; got {probability!r}")
 
 

@@ -35,6 +35,6 @@ def _add(digest: Any, code: CodeType) -> None:
         if isinstance(constant, CodeType):
             _add(digest, constant)
         elif isinstance(constant, frozenset):
-            digest.update(repr(sorted(map(repr, constant))).encode())  # type: ignore[arg-type]
+            digest.update(repr(sorted(map(repr, constant))).encode())
         else:
             digest.update(repr(constant).encode())

@@ -1,8 +1,8 @@
 """The gate: every task of a simulated run stops before each effect and after each wait, and one goes on at a time.
 
-A task that has its turn keeps it as long as the schedule lets it, without any switch between tasks; that is what makes a
-simulation fast. Otherwise it parks, and the gatekeeper, a task of its own, waits until all others are parked or wait
-for something (`trio.testing.wait_all_tasks_blocked`), asks the schedule, and lets one go on, or the clock.
+A task that has its turn keeps it as long as the schedule lets it, without any switch between tasks; that is what
+makes a simulation fast. Otherwise it parks, and the gatekeeper, a task of its own, waits until all others are parked
+or wait for something (`trio.testing.wait_all_tasks_blocked`), asks the schedule, and lets one go on, or the clock.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from typing import Any, cast
 
 import attrs
 import trio
-from trio.testing import wait_all_tasks_blocked
 
 from lambdacat_effects.effects.ambient import Sleep
 from lambdacat_effects.effects.control import Control
-from lambdacat_effects.errors import LambdacatError
+from lambdacat_effects.errors import Deadlock, Endless
 from lambdacat_effects.runtime.events import Path
 from lambdacat_effects.runtime.live import is_cancelled
 from lambdacat_effects.testing.simulation.clock import VirtualClock
@@ -28,18 +27,9 @@ from lambdacat_effects.testing.simulation.faults import Fault, Injector
 from lambdacat_effects.testing.simulation.schedules import Schedule
 from lambdacat_effects.testing.simulation.trace import Advanced, Resumed, Turn, path_text, plain_text
 
-__all__ = ["Deadlock", "Endless", "Gate"]
+__all__ = ["Gate"]
 
 _MORE_STEPS = 10_000
-
-
-class Deadlock(LambdacatError, RuntimeError):
-    """Nobody can go on, and no timer is set: every branch waits for ever. The message says for what."""
-
-
-class Endless(LambdacatError, RuntimeError):
-    """A simulated run took more steps than it may: a plan that polls for ever, say, or two that wait for each other by
-    retrying."""
 
 
 class _Stopped(BaseException):
@@ -195,6 +185,8 @@ class Gate:
 
     async def keep(self, scope: trio.CancelScope) -> None:
         """Let one go on at a time, until cancelled: the gatekeeper. `scope` stops the run."""
+        from trio.testing import wait_all_tasks_blocked  # loads pytest, where it is installed
+
         self._scope = scope
         try:
             while True:
@@ -240,13 +232,14 @@ class Gate:
             choice = self.schedule.pick(step, born, clock, first is not None)
             if choice:
                 self.chosen[step] = choice
+        instead = order[0] if choice else None
         if choice == len(order):
             self._advances = True
-            self._append(Turn(step, (), None, None, choices, choice))
+            self._append(Turn(step, (), None, None, choices, choice, instead))
             chosen = None
         else:
             chosen = self._parked[order[choice]]
-            self._append(Turn(step, order[choice], chosen.what, None, choices, choice))
+            self._append(Turn(step, order[choice], chosen.what, None, choices, choice, instead))
             self._holder = self._last = chosen.task
             if chosen.task is not trio.lowlevel.current_task():
                 trio.lowlevel.reschedule(chosen.task)

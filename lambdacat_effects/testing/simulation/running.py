@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar
 
 import trio
 
@@ -160,16 +160,17 @@ def _check_alone() -> None:
 def _made(scenario: Any) -> tuple[Any, Handler[Any], Check | None]:
     if not callable(scenario):
         raise InvalidArgument(
-            f"a scenario is a function without arguments that makes (plan, handlers), fresh each time; got {scenario!r}"
+            "a scenario is a function without arguments that makes (plan, handlers), fresh each time; "
+            f"got {scenario!r}"
         )
-    made = scenario()
-    if not isinstance(made, tuple) or len(cast("tuple[Any, ...]", made)) not in (2, 3):
+    made: Any = scenario()
+    if not isinstance(made, tuple) or len(made) not in (2, 3):
         raise InvalidArgument(
             f"the scenario answered {made!r}: it makes (plan, handlers) or (plan, handlers, check), fresh each time"
         )
-    plan, handlers, check = (*cast("tuple[Any, ...]", made), None)[:3]
+    plan, handlers, check = (*made, None)[:3]
     if not isinstance(handlers, Handler):
         raise InvalidArgument(f"the scenario's second part is a handler, such as `ambient`; got {handlers!r}")
     if check is not None and not callable(check):
         raise InvalidArgument(f"the scenario's third part is a function of the report; got {check!r}")
-    return performable(plan), cast("Handler[Any]", handlers), check
+    return performable(plan), handlers, check

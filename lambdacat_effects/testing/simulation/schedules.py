@@ -1,8 +1,8 @@
 """Schedules: who goes on, wherever more than one could.
 
-At each step the simulation numbers the choices: 0 is the task that ran last (or, if it cannot go on, the lowest path), then
-come the others by path, and last the clock, if a timer is set. So the schedule of zeros is the plainest run, and
-one is written down by its other choices alone: `{step: choice}`.
+At each step the simulation numbers the choices: 0 is the task that ran last (or, if it cannot go on, the lowest
+path), then come the others by path, and last the clock, if a timer is set. So the schedule of zeros is the plainest
+run, and one is written down by its other choices alone: `{step: choice}`.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ class RandomWalk:
 class Priorities:
     """Probabilistic concurrency testing: the task with the highest priority runs, and at `changes` steps it loses it.
 
-    It finds a bug that needs `changes` + 1 ordered events with a probability of at least 1/(n k^changes), for n tasks and
-    k steps (Burckhardt, Kothari, Musuvathi and Nagarakatte, ASPLOS 2010). `steps` is about how many there are.
+    It finds a bug that needs `changes` + 1 ordered events with a probability of at least 1/(n k^changes), for n tasks
+    and k steps (Burckhardt, Kothari, Musuvathi and Nagarakatte, ASPLOS 2010). `steps` is about how many there are.
     """
 
     def __init__(self, seed: int | str, *, changes: int, steps: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from lambdacat_effects.effects.control import Control
 from lambdacat_effects.runtime.events import Branch, Path, Root
 from lambdacat_effects.testing.simulation.faults import Fault
 
@@ -56,6 +57,8 @@ class Turn:
     """How many could have gone on, as far as it was counted."""
     choice: int = 0
     """Which of them did: 0 is the task that ran last, or the lowest path."""
+    instead: Path | None = None
+    """Where the run would have gone on, had the choice been 0."""
     cancelled: bool = False
     """Whether the task was told here that it is cancelled, in place of the effect."""
 
@@ -77,7 +80,7 @@ class Turn:
         """What happened, for people."""
         what = self.effect
         if isinstance(what, Resumed):
-            said = f"goes on after {plain_text(what.effect)}"
+            said = f"goes on after {_named(what.effect)}"
         elif isinstance(what, Advanced):
             said = f"the clock moves on to {what.to:g} s"
         elif isinstance(what, Branch):
@@ -85,7 +88,11 @@ class Turn:
         elif isinstance(what, Root):
             said = "begins"
         else:
-            said = plain_text(what)
+            said = _named(what)
         if self.cancelled:
             said += "  (cancelled here)"
         return said if self.fault is None else f"{said}  ({self.fault.kind})"
+
+
+def _named(effect: Any) -> str:
+    return str(effect.title()) if isinstance(effect, Control) else plain_text(effect)

@@ -1,0 +1,136 @@
+"""Effects as a recording has them: what was asked, in JSON, and how that differs from what is asked now."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping
+from difflib import SequenceMatcher
+from typing import Any, NamedTuple, cast
+
+from lambdacat_effects.effects.ambient import Await, Blocking
+from lambdacat_effects.effects.concurrency import Concurrent
+from lambdacat_effects.effects.control import Timeout
+from lambdacat_effects.effects.tools import CallTool
+from lambdacat_effects.testing.recording.classes import class_name, field_names
+from lambdacat_effects.testing.recording.writing import Writer
+
+__all__ = ["Asked", "describe", "differences", "nearest"]
+
+
+class Asked(NamedTuple):
+    """What an effect asks for, redacted: its fingerprint."""
+
+    effect: str
+    """Its class, as "module:name"; of the effects of this package, the name alone."""
+    fields: dict[str, Any]
+    """Its fields as JSON; of a call, the arguments by the names of the parameters."""
+
+    def text(self) -> str:
+        """How messages call it.
+
+        >>> Asked("CallTool", {"tool": "search", "arguments": {"query": "cats"}}).text()
+        "search(query='cats')"
+        """
+        fields = dict(self.fields)
+        name = fields.pop("tool", None) or fields.pop("combinator", None) or self.effect.rpartition(":")[2]
+        arguments = fields.pop("arguments", {})
+        given = [f"{key}={value!r}" for key, value in (fields | arguments).items()]
+        return f"{name}({', '.join(given)})"
+
+    def key(self) -> str:
+        """The same text for the same question."""
+        return json.dumps([self.effect, self.fields], sort_keys=True)
+
+
+def describe(effect: Any, writer: Writer) -> Asked:
+    """What `effect` asks for.
+
+    >>> from lambdacat_effects import Sleep
+    >>> from lambdacat_effects.testing.recording.redaction import Redaction, Redactor
+    >>> describe(Sleep(1), Writer(Redactor(Redaction()), exactly=False))
+    Asked(effect='Sleep', fields={'seconds': 1})
+    """
+    cls = cast(Any, type(effect))
+    name = cls.__name__ if cls.__module__.startswith("lambdacat_effects.effects.") else class_name(cls)
+    if issubclass(cls, CallTool):
+        called = {"tool": effect.tool.name}
+        return Asked(name, called | _arguments(effect.tool.fn, effect.args, effect.kwargs, writer))
+    if issubclass(cls, (Blocking, Await)):
+        called = {"function": _function_name(effect.fn, writer)}
+        if issubclass(cls, Blocking):
+            called["isolate"] = effect.isolate
+        return Asked(name, called | _arguments(effect.fn, effect.args, effect.kwargs, writer))
+    if issubclass(cls, Concurrent):
+        return Asked(name, _combinator(effect))
+    if issubclass(cls, Timeout):
+        return Asked(name, {"seconds": effect.seconds})
+    return Asked(name, writer.fields(effect, field_names(cls) or ()))
+
+
+def _function_name(fn: Any, writer: Writer) -> Any:
+    written = writer.write(fn)
+    return written.get("$name", written)
+
+
+def _arguments(
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], writer: Writer
+) -> dict[str, Any]:
+    # By name, since a secret that was given by its position is one, too, and f(1) asks the same as f(x=1).
+    try:
+        arguments: dict[str, Any] = inspect.signature(fn).bind(*args, **kwargs).arguments
+    except (TypeError, ValueError):
+        arguments = {**{str(i): arg for i, arg in enumerate(args)}, **kwargs}
+    return {"arguments": writer.named(arguments)}
+
+
+def _combinator(asked: Concurrent[Any]) -> dict[str, Any]:
+    fields = {"n": asked.n, "timeout": asked.timeout, "limit": asked.limit, "partial": asked.partial or None}
+    given = {name: value for name, value in fields.items() if value is not None}
+    return {"combinator": asked.combinator, "branches": len(asked.branches), **given}
+
+
+def differences(recorded: Asked, asked: Asked) -> list[str]:
+    """The fields that differ, each as "place: recorded -> asked".
+
+    >>> differences(Asked("Ask", {"q": {"a": 1, "b": 2}}), Asked("Ask", {"q": {"a": 1, "b": 3}}))
+    ['q.b: 2 -> 3']
+    """
+    old, new = dict(_leaves(recorded.fields)), dict(_leaves(asked.fields))
+    lines = [] if recorded.effect == asked.effect else [f"effect: {recorded.effect} -> {asked.effect}"]
+    for place in [*old, *(place for place in new if place not in old)]:
+        was, now = old.get(place, "nothing"), new.get(place, "nothing")
+        if was != now:
+            lines.append(f"{place}: {was} -> {now}")
+    return lines
+
+
+def _leaves(plain: Any, place: str = "") -> Iterable[tuple[str, str]]:
+    parts: Iterable[tuple[str, Any]] = ()
+    if isinstance(plain, dict) and plain:
+        parts = [(f".{key}", item) for key, item in cast(Any, plain).items()]
+    elif isinstance(plain, list) and plain:
+        parts = [(f"[{i}]", item) for i, item in enumerate(cast("list[Any]", cast(Any, plain)))]
+    else:
+        yield place.removeprefix(".").removeprefix("arguments."), repr(cast(Any, plain))
+    for step, item in parts:
+        yield from _leaves(item, place + step)
+
+
+def nearest(asked: Asked, candidates: Iterable[Asked]) -> int | None:
+    """Which of the candidates is the most alike, by number: the same effect before any other, a call of the same tool
+    before that of another.
+
+    >>> ask = [Asked("Ask", {"q": "dogs and cats"}), Asked("Ask", {"q": "cats"}), Asked("Sleep", {"seconds": 1})]
+    >>> nearest(Asked("Ask", {"q": "cat"}), ask)
+    1
+    """
+    key = asked.key()
+
+    def likeness(other: Asked) -> tuple[bool, bool, float]:
+        same = other.effect == asked.effect
+        alike = other.fields.get("tool") == asked.fields.get("tool")
+        return same, same and alike, SequenceMatcher(None, other.key()[:2000], key[:2000]).ratio()
+
+    ranked = [(likeness(other), -i) for i, other in enumerate(candidates)]
+    return -max(ranked)[1] if ranked else None

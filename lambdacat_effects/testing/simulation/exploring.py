@@ -1,0 +1,196 @@
+"""Many runs of a scenario, in search of one that goes wrong."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import traceback
+from typing import Any
+
+import attrs
+
+from lambdacat_effects.errors import InvalidArgument, NondeterminismError, SimulationFailure
+from lambdacat_effects.testing.simulation.faults import FaultsLike, listed
+from lambdacat_effects.testing.simulation.report import Report
+from lambdacat_effects.testing.simulation.running import (
+    MOST_STEPS,
+    Scenario,
+    check_seed,
+    perform_once,
+    verdict,
+)
+from lambdacat_effects.testing.simulation.schedules import (
+    Preemptions,
+    Priorities,
+    RandomWalk,
+    Schedule,
+    Written,
+)
+from lambdacat_effects.testing.simulation.shrinking import Failing, shrunk
+from lambdacat_effects.testing.simulation.story import line, story
+from lambdacat_effects.testing.simulation.trace import path_text
+
+__all__ = ["Exploration", "explore"]
+
+
+@attrs.frozen
+class Exploration:
+    """What an exploration without a failure has seen."""
+
+    seed: int | str
+    runs: int
+    distinct: int
+    """How many of the runs differed in schedule or faults."""
+    steps: int
+    """Of all runs together."""
+
+
+def explore(
+    scenario: Scenario,
+    *,
+    runs: int = 500,
+    seed: int | str | None = None,
+    faults: FaultsLike | None = None,
+    most_steps: int = MOST_STEPS,
+) -> Exploration:
+    """Run a scenario under many schedules and faults; raise the shortest failure found.
+
+    A run fails if the scenario's `check(report)` raises, or if the plan does, unless the check looked at
+    `report.error` and let it pass, or the error is nothing but injected faults. The first run is the plainest; the
+    others take turns among random walks, random priorities (PCT) and a few preemptions of the plainest run. With
+    `faults=Faults(...)` three quarters of them have faults.
+
+    A failing run is done a second time, and then made shorter: fewer switches, fewer faults, smaller values.
+
+    The environment variables `LAMBDACAT_RUNS` and `LAMBDACAT_SEED` win over `runs` and `seed`. Without either, each
+    exploration has a seed of its own, which the failure prints.
+
+    Raises `SimulationFailure`, with the seed, the steps, and a line that repeats them; `NondeterminismError` if the
+    second run differs, naming the step. Answers how much was seen otherwise.
+
+    >>> from lambdacat_effects import ambient, parallel, Sleep
+    >>> explore(lambda: (parallel(Sleep(1), Sleep(1)), ambient), runs=50, seed=1).runs
+    50
+    """
+    seed = _seed(seed)
+    runs = _runs(runs)
+    wanted = listed(faults)
+    certain = tuple([fault for fault in wanted if fault.probability == 1])
+    seen: set[tuple[Any, ...]] = set()
+    steps = length = 0
+    for number in range(runs):
+        some = certain if number % 4 == 3 else wanted
+        report, check = perform_once(
+            scenario, _schedule(seed, number, length), some, f"{seed}/{number}", most_steps
+        )
+        error = verdict(report, check)
+        if error is not None:
+            again, check = perform_once(
+                scenario, _schedule(seed, number, length), some, f"{seed}/{number}", most_steps
+            )
+            _compare(report, again, f"seed {seed!r}, run {number}")
+            failing = Failing(report, error)
+            raise _failure(
+                scenario, seed, number, runs, failing, shrunk(scenario, failing, most_steps)
+            ) from None
+        steps += len(report.trace)
+        length = max(length, len(report.trace))
+        seen.add((*sorted(report.schedule.items()), *[(f.kind, f.path) for f in report.faults]))
+    return Exploration(seed, runs, len(seen), steps)
+
+
+def _schedule(seed: int | str, number: int, length: int) -> Schedule:
+    if number == 0:
+        return Written()
+    own = f"{seed}/{number}"
+    kinds: list[Schedule] = [
+        Preemptions(own, count=1, steps=length),
+        RandomWalk(own),
+        Priorities(own, changes=1, steps=length),
+        Preemptions(own, count=2, steps=length),
+        RandomWalk(own, switch=0.1, hurry=0.02),
+        Priorities(own, changes=2, steps=length),
+        Preemptions(own, count=3, steps=length),
+        RandomWalk(own, switch=0.9, hurry=0.3),
+    ]
+    return kinds[number % len(kinds)]
+
+
+def _compare(one: Report, other: Report, what: str) -> None:
+    for first, second in zip(one.trace, other.trace, strict=False):
+        if first != second:
+            raise _differs(
+                what,
+                f"at step {first.step}: {path_text(first.path)} {first.text()}, "
+                f"and then {path_text(second.path)} {second.text()}",
+            )
+    if len(one.trace) != len(other.trace):
+        raise _differs(what, f"in its length: {len(one.trace)} steps, and then {len(other.trace)}")
+
+
+def _differs(what: str, difference: str) -> NondeterminismError:
+    return NondeterminismError(
+        f"the same run ({what}) was done twice, and differed {difference}.\n"
+        "Something besides the answers of effects decides: `random`, `time`, the order of a set, a child task of a "
+        "handler, or state that the scenario does not make anew"
+    )
+
+
+def _failure(
+    scenario: Any, seed: int | str, number: int, runs: int, found: Failing, least: Failing
+) -> SimulationFailure:
+    from lambdacat_effects import __version__
+
+    report, error = least.report, least.error
+    name = getattr(scenario, "__name__", "scenario")
+    counted = f"{_many(len(report.schedule), 'switch')} and {_many(len(report.faults), 'fault')}"
+    before = f"{len(found.report.schedule)} and {len(found.report.faults)}"
+    parts = [
+        _raised(error),
+        "",
+        f"  plan {report.plan} (fingerprint {report.fingerprint}), lambdacat_effects {__version__}",
+        f"  seed {seed!r}, run {number + 1} of {runs}; shortened to {counted} (from {before})",
+        "",
+        story(report),
+        "",
+        *[f"  fault: {fault!r}" for fault in report.faults],
+        "To do it again, put this into a test:",
+        "",
+        f"    {line(report, 'scenario' if name == '<lambda>' else name)}",
+        "",
+    ]
+    failure = SimulationFailure("\n".join(parts), seed=seed, report=report)
+    failure.__cause__ = error
+    return failure
+
+
+def _raised(error: BaseException) -> str:
+    said = "".join(traceback.format_exception_only(error)).rstrip()
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{said}\n  at {frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else said
+
+
+def _many(n: int, what: str) -> str:
+    plural = what + ("es" if what.endswith("ch") else "s")
+    return f"{n} {what if n == 1 else plural}"
+
+
+def _seed(seed: int | str | None) -> int | str:
+    given = os.environ.get("LAMBDACAT_SEED")
+    if given:
+        return int(given) if given.lstrip("-").isdigit() else given
+    if seed is None:
+        return secrets.randbelow(2**32)
+    check_seed(seed)
+    return seed
+
+
+def _runs(runs: Any) -> int:
+    given = os.environ.get("LAMBDACAT_RUNS")
+    if given:
+        if not given.isdigit() or int(given) < 1:
+            raise InvalidArgument(f"LAMBDACAT_RUNS is a number of runs, at least 1; got {given!r}")
+        return int(given)
+    if not isinstance(runs, int) or isinstance(runs, bool) or runs < 1:
+        raise InvalidArgument(f"explore needs at least 1 run; got runs={runs!r}")
+    return runs

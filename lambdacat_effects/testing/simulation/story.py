@@ -1,0 +1,60 @@
+"""A run told to people: its steps, with what departs from the plainest run marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lambdacat_effects.testing.simulation.report import Report
+from lambdacat_effects.testing.simulation.trace import Turn, path_text
+
+__all__ = ["line", "story"]
+
+_MOST_LINES = 60
+_AROUND = 3
+
+
+def story(report: Report) -> str:
+    """One line for each step: the number, the path, what happens.
+
+    Where another goes on than would have by itself, the line begins with `>`; where something goes wrong, with `!`.
+    Of a long run, what lies far from these is left out.
+    """
+    trace = report.trace
+    width = min(40, max([len(path_text(turn.path)) for turn in trace], default=0))
+    lines: list[str] = []
+    skipped = 0
+    shown = _shown(trace)
+    for turn in trace:
+        if turn.step not in shown:
+            skipped += 1
+            continue
+        if skipped:
+            lines.append(f"        ... {skipped} more steps")
+            skipped = 0
+        lines.append(_told(turn, width))
+    return "\n".join(lines)
+
+
+def line(report: Report, scenario: str) -> str:
+    """The expression that makes this run again."""
+    given = [scenario]
+    given.append(f"schedule={report.schedule!r}")
+    if report.faults:
+        given.append(f"faults={report.faults!r}")
+    return f"simulate({', '.join(given)}).unwrap()"
+
+
+def _shown(trace: Sequence[Turn]) -> set[int]:
+    if len(trace) <= _MOST_LINES:
+        return {turn.step for turn in trace}
+    marked = [turn.step for turn in trace if turn.choice or turn.fault or turn.cancelled]
+    near = {
+        step for mark in [0, *marked, len(trace) - 1] for step in range(mark - _AROUND, mark + _AROUND + 1)
+    }
+    return set(sorted(near)[: 4 * _MOST_LINES])
+
+
+def _told(turn: Turn, width: int) -> str:
+    mark = "!" if turn.fault else ">" if turn.choice or turn.cancelled else " "
+    said = f"{mark} {turn.step:5}  {path_text(turn.path):{width}}  {turn.text()}"
+    return f"{said}   <- instead of {path_text(turn.instead)}" if turn.instead is not None else said
