@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
@@ -23,7 +24,10 @@ from lambdacat_effects import (
     ambient,
     answer_tools,
     attempt,
+    awaiting,
+    blocking,
     call,
+    call_tools,
     catch,
     effect,
     fail,
@@ -340,11 +344,30 @@ def test_a_plain_handler_that_lacks_its_only_yield_is_found(fn: Any) -> None:
 
 
 @pytest.mark.parametrize("fn", PLAIN)
-async def test_a_plain_tool_that_lacks_its_only_yield_is_found(fn: Any) -> None:
-    """The function of a tool that is called."""
-    from lambdacat_effects import call_tools
+async def test_a_plain_function_performed_in_a_plan_is_looked_at(fn: Any) -> None:
+    """In a worker thread, as `blocking` performs it."""
+    with pytest.warns(UnperformedWarning), warn_unperformed() as watch:
+        await ambient.run(blocking(fn, 1))
+    assert [PLAIN[fn]] == texts([found.text for found in watch.found])
 
-    save = tool(fn)
+
+async def test_an_async_function_performed_in_a_plan_is_looked_at() -> None:
+    """As `awaiting` performs it."""
+
+    async def waiting() -> int:
+        saving(5)
+        return 1
+
+    with pytest.warns(UnperformedWarning), warn_unperformed() as watch:
+        await ambient.run(awaiting(waiting))
+    assert ["saving(5)"] == [found.text for found in watch.found]
+
+
+@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize("fn", PLAIN)
+async def test_a_plain_tool_that_lacks_its_only_yield_is_found(fn: Any, inline: bool) -> None:
+    """The function of a tool that is called."""
+    save = tool(inline=inline)(fn)
     with pytest.warns(UnperformedWarning), warn_unperformed() as watch:
         await call_tools(save).run(save(1))
     assert [PLAIN[fn]] == texts([found.text for found in watch.found])
@@ -425,7 +448,12 @@ def compares() -> Plan[Any, Any]:
     repr(Ask("a"))
     str(Ask("a") == Ask("b"))
     [Ask("a")].index(Ask("a"))
+    same(Ask("a"))
     return Ask("a") == Ask("b")
+
+
+def same(asked: Ask) -> Ask:
+    return asked
 
 
 def returns_effects() -> Plan[Any, Any]:
@@ -575,6 +603,14 @@ def test_effects_that_outlive_the_block_are_not_warned_of() -> None:
     assert () == watch.found
 
 
+def test_the_block_lets_go_of_effects_that_outlive_it() -> None:
+    """No reference to them is kept, not even a weak one."""
+    with warn_unperformed():
+        kept = Ask("a")
+        assert 1 == weakref.getweakrefcount(kept)
+    assert 0 == weakref.getweakrefcount(kept)
+
+
 def test_effects_made_in_no_plan_for_comparison_are_not_warned_of() -> None:
     """Keys, answers and lists of a test."""
     with warn_unperformed() as watch:
@@ -608,6 +644,7 @@ def test_the_block_leaves_everything_as_it_was() -> None:
         raise KeyError("a")
     assert before == patched()
     assert during != before
+    assert {"__init__", "__new__", "__init_subclass__"}.isdisjoint(vars(Effect))
     assert Ask("a") == Ask("a")
     assert [Ask("a")] == list(Ask("a"))
 

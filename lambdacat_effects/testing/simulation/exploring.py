@@ -30,7 +30,7 @@ from lambdacat_effects.testing.simulation.shrinking import Failing, shrunk
 from lambdacat_effects.testing.simulation.story import line, story
 from lambdacat_effects.testing.simulation.trace import path_text
 
-__all__ = ["Exploration", "explore"]
+__all__ = ["Exploration", "explore", "failure", "schedule_for"]
 
 
 @attrs.frozen
@@ -81,25 +81,32 @@ def explore(
     for number in range(runs):
         some = certain if number % 4 == 3 else wanted
         report, check = perform_once(
-            scenario, _schedule(seed, number, length), some, f"{seed}/{number}", most_steps
+            scenario, schedule_for(seed, number, length), some, f"{seed}/{number}", most_steps
         )
         error = verdict(report, check)
         if error is not None:
             again, check = perform_once(
-                scenario, _schedule(seed, number, length), some, f"{seed}/{number}", most_steps
+                scenario, schedule_for(seed, number, length), some, f"{seed}/{number}", most_steps
             )
             _compare(report, again, f"seed {seed!r}, run {number}")
             failing = Failing(report, error)
-            raise _failure(
-                scenario, seed, number, runs, failing, shrunk(scenario, failing, most_steps)
-            ) from None
+            name = getattr(scenario, "__name__", "scenario")
+            least = shrunk(scenario, failing, most_steps)
+            raise failure(
+                "scenario" if name == "<lambda>" else name,
+                seed,
+                f"seed {seed!r}, run {number + 1} of {runs}",
+                failing,
+                least,
+            ) from least.error
         steps += len(report.trace)
         length = max(length, len(report.trace))
         seen.add((*sorted(report.schedule.items()), *[(f.kind, f.path) for f in report.faults]))
     return Exploration(seed, runs, len(seen), steps)
 
 
-def _schedule(seed: int | str, number: int, length: int) -> Schedule:
+def schedule_for(seed: int | str, number: int, length: int) -> Schedule:
+    """The schedule of one of many runs: number 0 is the plainest, and `length` is about how many steps there are."""
     if number == 0:
         return Written()
     own = f"{seed}/{number}"
@@ -136,32 +143,28 @@ def _differs(what: str, difference: str) -> NondeterminismError:
     )
 
 
-def _failure(
-    scenario: Any, seed: int | str, number: int, runs: int, found: Failing, least: Failing
-) -> SimulationFailure:
+def failure(scenario: str, seed: int | str, run: str, found: Failing, least: Failing) -> SimulationFailure:
+    """What is raised of a failing run: `scenario` is the expression that is pasted, `run` says which run it was."""
     from lambdacat_effects import __version__
 
     report, error = least.report, least.error
-    name = getattr(scenario, "__name__", "scenario")
     counted = f"{_many(len(report.schedule), 'switch')} and {_many(len(report.faults), 'fault')}"
     before = f"{len(found.report.schedule)} and {len(found.report.faults)}"
     parts = [
         _raised(error),
         "",
         f"  plan {report.plan} (fingerprint {report.fingerprint}), lambdacat_effects {__version__}",
-        f"  seed {seed!r}, run {number + 1} of {runs}; shortened to {counted} (from {before})",
+        f"  {run}; shortened to {counted} (from {before})",
         "",
         story(report),
         "",
         *[f"  fault: {fault!r}" for fault in report.faults],
         "To do it again, put this into a test:",
         "",
-        f"    {line(report, 'scenario' if name == '<lambda>' else name)}",
+        f"    {line(report, scenario)}",
         "",
     ]
-    failure = SimulationFailure("\n".join(parts), seed=seed, report=report)
-    failure.__cause__ = error
-    return failure
+    return SimulationFailure("\n".join(parts), seed=seed, report=report)
 
 
 def _raised(error: BaseException) -> str:

@@ -77,8 +77,8 @@ class Fault:
         check_probability(self.kind, self.probability)
         if not (self.seconds >= 0 and math.isfinite(self.seconds)):
             raise InvalidArgument(f"a delay is a finite number of seconds, at least 0; got {self.seconds!r}")
-        raises = self.error is None or isinstance(self.error, BaseException)
-        if not raises and not (isinstance(self.error, type) and issubclass(self.error, BaseException)):
+        kind: Any = self.error if isinstance(self.error, type) else cast(object, type(self.error))
+        if self.error is not None and not issubclass(kind, BaseException):
             raise InvalidArgument(f"a fault's error is an exception or its class; got {self.error!r}")
         if not (self.on is None or isinstance(self.on, (Effect, Tool)) or _is_effect_class(self.on)):
             raise InvalidArgument(f"a fault is on an effect class, a tool or an effect; got {self.on!r}")
@@ -239,7 +239,7 @@ def _is_effect_class(thing: object) -> bool:
 
 def _is_on(on: object, effect: object) -> bool:
     if isinstance(on, Tool):
-        return isinstance(effect, CallTool) and effect.tool is on
+        return isinstance(effect, CallTool) and getattr(effect, "tool", None) is on
     return isinstance(effect, on) if isinstance(on, type) else effect == on
 
 

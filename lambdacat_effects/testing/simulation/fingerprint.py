@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from types import CodeType
-from typing import Any
+from typing import Any, cast
 
 from lambdacat_effects.effects.effect import plan_name
 
@@ -35,6 +35,7 @@ def _add(digest: Any, code: CodeType) -> None:
         if isinstance(constant, CodeType):
             _add(digest, constant)
         elif isinstance(constant, frozenset):
-            digest.update(repr(sorted(map(repr, constant))).encode())
+            members = cast("frozenset[object]", constant)
+            digest.update(repr(sorted(map(repr, members))).encode())
         else:
             digest.update(repr(constant).encode())

@@ -12,7 +12,7 @@ from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from operator import itemgetter
 from types import coroutine
-from typing import Any, cast
+from typing import Any
 
 import attrs
 import trio
@@ -138,10 +138,11 @@ class Gate:
 
         So what handlers share is as deterministic as what plans share, and is interleaved as that is.
         """
-        step, value = cast(Any, handler.send), None
+        step: Any = handler.send
+        value: Any = None
         while True:
             try:
-                trap = step(value)
+                trap: Any = step(value)
             except StopIteration as stop:
                 return stop.value
             self.blocks(path, effect)
@@ -251,12 +252,15 @@ class Gate:
     def _next_due(self) -> float:
         return min((p.due for p in self._parked.values() if p.due > self.clock.time), default=math.inf)
 
+    def _has_turn(self, task: trio.lowlevel.Task) -> bool:
+        return self._holder is task
+
     def _alone(self) -> bool:
         return not self._parked and self.clock.next == math.inf
 
     async def _park(self, task: trio.lowlevel.Task, path: Path, what: Any, *, due: float = -math.inf) -> bool:
         """Wait until it is this task's turn. Answers whether another had its turn meanwhile."""
-        had_turn = self._holder is task
+        had_turn = self._has_turn(task)
         self._born.setdefault(task, path)
         assert path not in self._parked, f"two tasks at {path}"
         parked = self._parked[path] = _Parked(task, what, not had_turn, due)
@@ -267,7 +271,7 @@ class Gate:
             if now.tasks_runnable == 0:
                 self._timer = now.seconds_to_next_deadline  # all that is asked now is whether there is one
                 self._choose()
-                if self._holder is task:
+                if self._has_turn(task):
                     del self._parked[path]
                     return parked.passed_over
 

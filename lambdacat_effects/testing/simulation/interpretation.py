@@ -43,7 +43,7 @@ class SimulatedRun(Run):
         await self.gate.turn(path, Branch(int(path[-1]), ""))
 
     async def tell(self, performing: Awaitable[A], path: Path, what: object) -> A:
-        if isinstance(what, (Control, Branch)):
+        if issubclass(type(what), (Control, Branch)):
             return await super().tell(performing, path, what)
         if isinstance(what, Root):
             await self.gate.turn(path, what)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 import trio
 
@@ -114,11 +116,15 @@ def perform_once(
                     outcome[:] = [None, error]
             nursery.cancel_scope.cancel()
 
+    broken = False
     try:
         trio.run(main, clock=clock)
     except trio.TrioInternalError:
         if clock.broken is None:
             raise
+        broken = True
+    if broken:
+        _collect_silently()
     value, error = outcome or (None, None)
     stopped = gate.crash or gate.error
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
@@ -139,6 +145,15 @@ def perform_once(
         tuple(injector.errors),
     )
     return report, check
+
+
+def _collect_silently() -> None:
+    """Free the tasks of an event loop that was ended from outside. Each would complain that it could not end."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
 
 
 def check_seed(seed: object) -> None:
@@ -164,12 +179,13 @@ def _made(scenario: Any) -> tuple[Any, Handler[Any], Check | None]:
             f"got {scenario!r}"
         )
     made: Any = scenario()
-    if not isinstance(made, tuple) or len(made) not in (2, 3):
+    if type(made) is not tuple or len(cast(Any, made)) not in (2, 3):
         raise InvalidArgument(
             f"the scenario answered {made!r}: it makes (plan, handlers) or (plan, handlers, check), fresh each time"
         )
-    plan, handlers, check = (*made, None)[:3]
-    if not isinstance(handlers, Handler):
+    parts: list[Any] = [*made, None]
+    plan, handlers, check = parts[:3]
+    if not issubclass(type(handlers), Handler):
         raise InvalidArgument(f"the scenario's second part is a handler, such as `ambient`; got {handlers!r}")
     if check is not None and not callable(check):
         raise InvalidArgument(f"the scenario's third part is a function of the report; got {check!r}")

@@ -130,6 +130,6 @@ def _sign(error: BaseException) -> Any:
     """What makes two failures the same."""
     if isinstance(error, BaseExceptionGroup):
         members = cast("BaseExceptionGroup[BaseException]", error).exceptions
-        return (type(error), frozenset([_sign(member) for member in members]))
+        return ("group", frozenset([_sign(member) for member in members]))
     frames = traceback.extract_tb(error.__traceback__)
     return (type(error), frames[-1].filename, frames[-1].lineno) if frames else type(error)
