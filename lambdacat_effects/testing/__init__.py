@@ -1,3 +1,3 @@
 """Tests of plans."""
 
-__all__: list[str] = []
+__all__ = []

@@ -30,7 +30,7 @@ from lambdacat_effects.testing.simulation.shrinking import Failing, shrunk
 from lambdacat_effects.testing.simulation.story import line, story
 from lambdacat_effects.testing.simulation.trace import path_text
 
-__all__ = ["Exploration", "explore", "failure", "schedule_for"]
+__all__ = ["Exploration", "explore", "failure", "schedule_for", "seed_in_force"]
 
 
 @attrs.frozen
@@ -72,7 +72,7 @@ def explore(
     >>> explore(lambda: (parallel(Sleep(1), Sleep(1)), ambient), runs=50, seed=1).runs
     50
     """
-    seed = _seed(seed)
+    seed = seed_in_force(seed)
     runs = _runs(runs)
     wanted = listed(faults)
     certain = tuple([fault for fault in wanted if fault.probability == 1])
@@ -178,7 +178,8 @@ def _many(n: int, what: str) -> str:
     return f"{n} {what if n == 1 else plural}"
 
 
-def _seed(seed: int | str | None) -> int | str:
+def seed_in_force(seed: int | str | None) -> int | str:
+    """The seed from `LAMBDACAT_SEED`, or else this one, or else a new one."""
     given = os.environ.get("LAMBDACAT_SEED")
     if given:
         return int(given) if given.lstrip("-").isdigit() else given

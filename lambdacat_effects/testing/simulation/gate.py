@@ -8,6 +8,7 @@ or wait for something (`trio.testing.wait_all_tasks_blocked`), asks the schedule
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from operator import itemgetter
@@ -62,7 +63,7 @@ class Gate:
         self.open = False
         """Whether a plan is being performed."""
         self.shields: list[trio.CancelScope] = []
-        """What is to be undone when the run is stopped."""
+        """What is to be undone when the run is stopped, and its clean-up does not end."""
         self._most_steps = most_steps
         self._parked: dict[Path, _Parked] = {}
         self._waiting: dict[Path, Any] = {}
@@ -73,6 +74,7 @@ class Gate:
         self._timer = math.inf
         self._advances = False
         """Whether the clock has been chosen to go on, as soon as nobody runs."""
+        self._patience = 20
         self._scope: trio.CancelScope | None = None
 
     async def turn(self, path: Path, what: Any) -> None:
@@ -192,20 +194,47 @@ class Gate:
         try:
             while True:
                 await wait_all_tasks_blocked()
-                self._go_on()
+                if not self._goes_on():
+                    await self._stop_or_give_up()
         except Exception as error:
-            self.clock.broken = error  # without a gatekeeper nobody would ever wake
-            raise
+            self.error = error
+            self.clock.broken = True  # without a gatekeeper nobody would ever wake
 
-    def _go_on(self) -> None:
+    def forget(self) -> None:
+        """Let go of all tasks."""
+        self._holder = self._last = self._scope = None
+        for kept in (self._parked, self._waiting, self._born, self._told, self.shields):
+            kept.clear()
+
+    def _goes_on(self) -> bool:
+        """Let somebody go on, or the clock. Answers whether anybody could."""
         self._holder = None
         self._timer = self.clock.next
         if not self._advances and not self._choose():
-            self._nobody()
+            return False
         if self._advances:
             self._advances = False
-            self.clock.advance(min(self._timer, self._next_due()))
+            next_timer = min(self._timer, self._next_due())
+            if next_timer < math.inf:  # else whoever slept has been stopped since
+                self.clock.advance(next_timer)
             self.trace[-1].effect = Advanced(self.clock.time)
+        return True
+
+    async def _stop_or_give_up(self) -> None:
+        if self.error is None:
+            if self.open:  # else resources are being opened or closed, which is no part of the plan
+                self._stop(self._deadlock())
+        elif any(shield.shield for shield in self.shields):
+            for shield in self.shields:
+                shield.shield = False
+        elif self._patience:
+            # It was told to stop, and does not. It may wait for a thread, which no cancellation ends.
+            self._patience -= 1
+            await trio.to_thread.run_sync(time.sleep, 0.01)
+        else:
+            self.clock.broken = (
+                self.error
+            )  # somebody shields a wait for ever: only ending the event loop ends that
 
     def _choose(self) -> bool:
         """Let a parked task go on, or have the clock do so. Answers whether there was anything to choose."""
@@ -236,6 +265,7 @@ class Gate:
         instead = order[0] if choice else None
         if choice == len(order):
             self._advances = True
+            self._last = None  # those whose time has come are equals: the lowest goes first
             self._append(Turn(step, (), None, None, choices, choice, instead))
             chosen = None
         else:
@@ -301,30 +331,19 @@ class Gate:
         elif turn.step >= self._most_steps + _MORE_STEPS:
             self.crash = self.crash or _Stopped()
 
-    def _nobody(self) -> None:
-        if not self.open:
-            return  # resources are being opened or closed, which is no part of the plan
+    def _deadlock(self) -> Deadlock:
         waiting = "\n".join(
             f"  {path_text(path)} waits for {plain_text(what)}"
             for path, what in sorted(self._waiting.items(), key=itemgetter(0))
             if not isinstance(what, Control)
         )
-        self._stop(
-            Deadlock(
-                f"nobody can go on, and no timer is set:\n{waiting}\n"
-                "Either they wait for one another, or a handler waits for the world (a thread, a socket, a process), "
-                "which a simulation does not have: give in-memory handlers"
-            )
+        return Deadlock(
+            f"nobody can go on, and no timer is set:\n{waiting}\n"
+            "Either they wait for one another, or a handler waits for the world (a thread, a socket, a process), "
+            "which a simulation does not have: give in-memory handlers"
         )
 
     def _stop(self, error: Exception) -> None:
-        if self.error is not None:
-            self.clock.broken = (
-                self.error
-            )  # somebody shields a wait for ever: only ending the event loop ends that
-            return
         self.error = error
-        for shield in self.shields:
-            shield.shield = False
         assert self._scope is not None
         self._scope.cancel()

@@ -152,7 +152,7 @@ async def _timeout(effect: Timeout[Any], scope: Scope) -> Any:
 async def _shielded(effect: Shielded[Any], scope: Scope) -> Any:
     gate = _gate(scope)
     # A shield of its own, since a run that is stopped from outside must end.
-    with gate.anew(), trio.CancelScope(shield=gate.error is None) as shield:
+    with gate.anew(), trio.CancelScope(shield=True) as shield:
         gate.shields.append(shield)
         try:
             return await drive(effect.plan, *scope)

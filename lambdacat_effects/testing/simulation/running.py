@@ -120,10 +120,11 @@ def perform_once(
     try:
         trio.run(main, clock=clock)
     except trio.TrioInternalError:
-        if clock.broken is None:
+        if not clock.broken:
             raise
         broken = True
     if broken:
+        gate.forget()
         _collect_silently()
     value, error = outcome or (None, None)
     stopped = gate.crash or gate.error
@@ -149,11 +150,15 @@ def perform_once(
 
 def _collect_silently() -> None:
     """Free the tasks of an event loop that was ended from outside. Each would complain that it could not end."""
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    hook, sys.unraisablehook = sys.unraisablehook, _ignore
     try:
         gc.collect()
     finally:
         sys.unraisablehook = hook
+
+
+def _ignore(_unraisable: object) -> None:
+    """Says nothing."""
 
 
 def check_seed(seed: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias, cast
@@ -16,6 +17,7 @@ from lambdacat_effects.testing.simulation.schedules import Preemptions, Schedule
 __all__ = ["Failing", "shrunk"]
 
 _MOST_RUNS = 1200
+_MOST_SECONDS = 30.0  # of a slow scenario
 _FEW = 2
 _TRIES = 150
 
@@ -47,6 +49,7 @@ class _Shrinking:
         self.sign = _sign(failing.error)
         self.most_steps = most_steps
         self.left = _MOST_RUNS
+        self.until = time.monotonic() + _MOST_SECONDS
 
     def least(self) -> Failing:
         self.delete()
@@ -90,6 +93,8 @@ class _Shrinking:
 
     def runs(self, schedule: Schedule, faults: Sequence[Fault]) -> bool:
         """Whether it fails in the same way, by less than the best until now."""
+        if time.monotonic() > self.until:
+            self.left = 0
         if not self.left:
             return False
         self.left -= 1
