@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 import trio
@@ -275,7 +276,6 @@ class TestHandlers:
 
     def test_plain_functions_run_here(self):
         """A simulation has no threads: `blocking` and plain tools are called in place, and answer later."""
-        import threading
 
         @tool
         def where() -> str:
@@ -445,7 +445,7 @@ class TestDeadlocks:
         """There are none in a simulation."""
 
         async def slow(ask):
-            return await trio.to_thread.run_sync(str, "x")
+            return await trio.to_thread.run_sync(threading.Event().wait, 0.05)
 
         error = simulate(lambda: (Ask("a"), Ask.by(slow))).error
         assert isinstance(error, Deadlock)

@@ -232,9 +232,7 @@ class Gate:
             self._patience -= 1
             await trio.to_thread.run_sync(time.sleep, 0.01)
         else:
-            self.clock.broken = (
-                self.error
-            )  # somebody shields a wait for ever: only ending the event loop ends that
+            self.clock.broken = True  # somebody shields a wait for ever: only ending the event loop ends that
 
     def _choose(self) -> bool:
         """Let a parked task go on, or have the clock do so. Answers whether there was anything to choose."""
