@@ -39,8 +39,9 @@ from lambdacat_effects.runtime.table import (
 
 __all__ = ["Boundary", "Crossing", "Decision", "Fate", "bounded"]
 
-Fate: TypeAlias = Literal["not begun", "answered", "failed", "cancelled"]
-"""How a branch of a combinator ended. What was cancelled, swallowed it and answered nevertheless has answered."""
+Fate: TypeAlias = Literal["not begun", "answered", "failed", "failed late", "cancelled"]
+"""How a branch of a combinator ended. One that was cancelled and failed instead of ending so "failed late"; one that
+swallowed it and answered has answered."""
 
 
 class Boundary(Protocol):
@@ -181,7 +182,7 @@ async def _watch(watched: _Watched, scope: Scope) -> Any:
     try:
         answer = await drive(watched.plan, scope.table, scope.path[:-1], scope.run)
     except Exception:
-        fates[index] = "failed"
+        fates[index] = "failed late" if scope.run.is_cancelled() else "failed"
         raise
     fates[index] = "answered"
     watched.decision.answers[index] = answer

@@ -273,8 +273,10 @@ class _Branches:
         await self.run.begin((*self.path, number))
         pace = Pace(self.run)  # of this task: each of its branches may be too short to look at the clock
         for index in indices:
-            if self.decided or is_cancelled():
+            if self.decided:
                 return
+            # Not a plain return: without a branch that was cancelled, nobody would tell cancellation from outside.
+            await trio.lowlevel.checkpoint_if_cancelled()
             try:
                 plan = self.asked.branches[index]
             except Exception as error:  # from the function that makes it

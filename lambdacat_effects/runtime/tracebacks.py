@@ -7,7 +7,7 @@ from types import TracebackType
 __all__ = ["trimmed"]
 
 _OURS = tuple(
-    f"lambdacat_effects.{folder}." for folder in ("algebra", "effects", "plan", "runtime", "handlers")
+    f"lambdacat_effects.{folder}." for folder in ("algebra", "effects", "plan", "runtime", "handlers", "testing")
 )
 
 

@@ -6,15 +6,15 @@ legs ended, and from nothing else, what a row has to answer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import attrs
+from explored_legs import CLEANING, ENDINGS, Log, Note, Stopped
 
 from lambdacat_effects import MISSING, Err, Ok
 from lambdacat_effects.errors import PlanTimeout
-
-from explored_legs import ENDINGS, Log, Note
 
 Outcome = Any
 
@@ -37,7 +37,9 @@ class Row:
     limit: int | None = None
     after: float = 0.0
     outside: float | None = None
-    """When it may be cancelled from outside."""
+    """When it is cancelled from outside."""
+    attempted: bool = False
+    """Whether each leg is under `attempt`, which makes an answer of a failure."""
 
 
 @attrs.frozen
@@ -49,6 +51,8 @@ class Ran:
     late: list[str]
     """What was logged."""
     events: list[Any]
+    delays: float
+    """Of all injected faults together, in seconds; infinite if the clock went on although others could."""
 
     @property
     def outcome(self) -> Outcome:
@@ -57,6 +61,12 @@ class Ran:
     @property
     def ends(self) -> list[Note]:
         return self.log.ends()
+
+    def out_of_time(self, leg: Any) -> float:
+        """When a leg is to be cancelled at the latest."""
+        begun = self.log.notes[self.log.index("begins", leg)].at if self.row.policy == "each" else 0.0
+        inside = math.inf if self.row.deadline is None else begun + self.row.deadline
+        return min(inside, math.inf if self.row.outside is None else self.row.outside)
 
     def failures(self) -> list[Note]:
         return [note for note in self.ends if note.what == "failed"]
@@ -109,36 +119,39 @@ def nobody_waits_on(ran: Ran) -> None:
         if note.what != "waits":
             continue
         ended = next((n for n in ran.log.notes[i:] if (n.leg, n.what) == (note.leg, "waited")), None)
-        too_late = [d for d in (ran.row.deadline, ran.row.outside) if d is not None and note.at > d]
-        if ended is not None and ((decided is not None and i > decided) or too_late):
+        # A sibling that cancels may itself be late, where the clock hurries.
+        known = ran.row.outside is None or ran.delays < math.inf
+        too_late = known and note.at > ran.out_of_time(note.leg)
+        too_late = too_late or (decided is not None and i > decided)
+        if ended is not None and too_late:
             wrong(nobody_waits_on, f"leg {note.leg} began to wait at {note.at} and went on at {ended.at}")
 
 
 def nobody_is_cancelled_for_nothing(ran: Ran) -> None:
     """A leg is cancelled only after the decision, or at a deadline."""
     decided = decision(ran)
-    over = [d for d in (ran.row.deadline, ran.row.outside) if d is not None]
     for i, note in enumerate(ran.log.notes):
-        if note.what == "cancelled" and (decided is None or i < decided) and not (over and note.at >= min(over)):
+        if note.what != "cancelled" or (decided is not None and i > decided):
+            continue
+        if note.at < ran.out_of_time(note.leg):
             wrong(nobody_is_cancelled_for_nothing, f"leg {note.leg}, at {note.at}")
 
 
 def no_failure_is_lost(ran: Ran) -> None:
     """Each failure is in what was raised or answered, or logged, unless the policy does without it."""
-    known = leaves(ran.outcome.error) if isinstance(ran.outcome, Err) else []
+    known = leaves(getattr(ran.outcome, "error", None))
     for error in list(known):
         known += leaves(error.__cause__)
-    if isinstance(ran.outcome, Ok) and ran.row.policy == "settle" and isinstance(ran.outcome.value, tuple):
+    captured = ran.row.policy in ("settle", "each")
+    if isinstance(ran.outcome, Ok) and captured:
         known += [leaf for slot in ran.outcome.value if isinstance(slot, Err) for leaf in leaves(slot.error)]
-    outvoted = ran.row.policy in ("race", "quorum", "n_best") and (
-        isinstance(ran.outcome, Ok) or ran.row.outside is not None
-    )
-    outvoted = outvoted or (ran.row.policy == "settle" and ran.row.outside is not None)
+    outvoted = ran.row.policy in ("race", "quorum", "n_best") and isinstance(ran.outcome, (Ok, Stopped))
+    outvoted = outvoted or (captured and isinstance(ran.outcome, Stopped))
     for note in ran.failures():
         for failure in leaves(note.error):
-            told = any(known_one is failure for known_one in known)
-            logged = any(repr(note.error) in line for line in ran.late)
-            if not (told or logged or (outvoted and not note.late)):
+            told = any(one is failure for one in known) or any(repr(note.error) in line for line in ran.late)
+            dropped = outvoted and not note.late
+            if not (told or dropped or (ran.row.attempted and isinstance(ran.outcome, Stopped))):
                 wrong(no_failure_is_lost, f"{failure!r} of leg {note.leg}; known are {known} and {ran.late}")
 
 
@@ -157,13 +170,16 @@ def at_most_limit_at_once(ran: Ran) -> None:
 def deadline_is_kept(ran: Ran) -> None:
     """Nobody is out of time before the time is up, and the answer comes no later than what was going on allows."""
     at = ran.log.notes[ran.log.index("has its answer", "plan")].at
-    error = ran.outcome.error if isinstance(ran.outcome, Err) else None
+    error = getattr(ran.outcome, "error", None)
     values = ran.outcome.value if isinstance(ran.outcome, Ok) else ()
     gaps = isinstance(values, tuple) and any(value is MISSING for value in values)
-    if (isinstance(error, PlanTimeout) or gaps) and ran.row.deadline is not None and at < ran.row.deadline:
-        wrong(deadline_is_kept, f"out of time at {at}, before {ran.row.deadline}")
-    if isinstance(error, PlanTimeout) and error.seconds not in (ran.row.deadline, ran.row.outside):
+    over = [d for d in (ran.row.deadline, ran.row.outside) if d is not None]
+    if (isinstance(error, PlanTimeout) or isinstance(ran.outcome, Stopped) or gaps) and at < min(over):
+        wrong(deadline_is_kept, f"out of time at {at}, before {min(over)}")
+    if isinstance(error, PlanTimeout) and error.seconds != ran.row.deadline:
         wrong(deadline_is_kept, f"{error} says {error.seconds}, for {ran.row.deadline}")
+    if over and at > min(over) + ran.row.total * CLEANING + ran.delays:
+        wrong(deadline_is_kept, f"the answer came at {at}, for {min(over)}")
 
 
 def copies_start_on_time(ran: Ran) -> None:
@@ -199,9 +215,13 @@ def _decides(row: Row, answered: int, failed: int) -> bool:
 
 def answer_is_right(ran: Ran) -> None:
     """What the combinator answers follows from how its legs ended, and in which order."""
+    if isinstance(ran.outcome, Stopped):
+        return
     expected = _ORACLES[ran.row.policy](ran.row, ran.ends)
     got = ran.outcome
     if isinstance(expected, Ok):
+        if ran.row.policy == "each":
+            got = Ok(tuple([_kind(slot) for slot in got.value]))
         if got != expected:
             wrong(answer_is_right, f"{got} in place of {expected}")
     elif expected is PlanTimeout:
@@ -219,6 +239,10 @@ def _in_order(row: Row, errors: Sequence[BaseException]) -> list[int]:
 def _failures(ends: Sequence[Note], *, late: bool) -> list[BaseException]:
     notes = [note for note in ends if note.what == "failed" and (late or not note.late)]
     return [leaf for note in sorted(notes, key=lambda n: n.leg) for leaf in leaves(note.error)]
+
+
+def _kind(slot: Any) -> Any:
+    return "out of time" if isinstance(slot, Err) and isinstance(slot.error, PlanTimeout) else slot
 
 
 def _failed(ends: Sequence[Note]) -> int:
@@ -245,6 +269,15 @@ def _one(_row: Row, ends: Sequence[Note]) -> Any:
     if ends[0].what == "failed":
         return leaves(ends[0].error)
     return Ok((0,)) if ends[0].what == "answered" else PlanTimeout
+
+
+def _each(row: Row, ends: Sequence[Note]) -> Any:
+    """Plans under `attempt(timeout(...))`: each ends for itself."""
+    slots: list[Any] = ["out of time"] * row.total
+    for note in ends:
+        if note.what != "cancelled":
+            slots[note.leg] = Ok(note.leg) if note.what == "answered" else Err(note.error)
+    return Ok(tuple(slots))
 
 
 def _race(row: Row, ends: Sequence[Note]) -> Any:
@@ -280,6 +313,7 @@ def _settle(row: Row, ends: Sequence[Note]) -> Any:
 
 _ORACLES: dict[str, Callable[[Row, Sequence[Note]], Any]] = {
     "all": _all,
+    "each": _each,
     "one": _one,
     "race": _race,
     "quorum": _quorum,

@@ -19,6 +19,9 @@ from lambdacat_effects.errors import FaultInjected
 
 ENDINGS = ("answered", "failed", "cancelled")
 
+CLEANING = 0.5
+"""Seconds that the clean-up of a leg takes."""
+
 Leg = Generator[Any, Any, Any]
 
 
@@ -68,13 +71,20 @@ class Note:
     """Whether the task had been cancelled."""
 
 
+@attrs.frozen
+class Stopped:
+    """How a combinator ended that was cancelled from outside."""
+
+    error: BaseException
+
+
 class Log:
     """What happened, in order."""
 
     def __init__(self) -> None:
         self.notes: list[Note] = []
         self.outcome: Any = None
-        """How the combinator ended: `Ok` or `Err`."""
+        """How the combinator ended: `Ok`, `Err` or `Stopped`."""
 
     def note(self, leg: Any, what: str, error: BaseException | None = None) -> None:
         late = trio.current_effective_deadline() == -float("inf")
@@ -113,7 +123,7 @@ def handlers(log: Log) -> Handler[Any]:
         yield from Touch(asked.leg)
 
     async def release(asked: Release) -> None:
-        await trio.sleep(0.5)
+        await trio.sleep(CLEANING)
         log.note(asked.leg, "releases")
 
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ from lambdacat_effects import (
     supply,
     tool,
 )
-from lambdacat_effects.errors import InvalidArgument, NotSerialisable, UnhandledEffect
+from lambdacat_effects.errors import InvalidArgument, NotPure, NotSerialisable, UnhandledEffect
 from lambdacat_effects.plan import compile_plan
 from lambdacat_effects.testing.recording import (
     RecordingMismatch,
@@ -55,7 +55,6 @@ from lambdacat_effects.testing.recording import (
     record,
     replay,
 )
-from lambdacat_effects.testing.recording import recorder as recorder_module
 from lambdacat_effects.testing.simulation import simulate
 
 sys.path.append(str(Path(__file__).parents[1] / "plan"))
@@ -200,7 +199,7 @@ def test_runs_of_one_name_are_told_apart(file: Path) -> None:
     recorded = record(Ask.by(number), file)
     assert trio.run(twice, recorded, "aab") == ["a1", "a2", "b3"]
     assert trio.run(twice, replay(file), "baa") == ["b3", "a1", "a2"]
-    with pytest.raises(RecordingMismatch, match="has run, run .run 2., run .run 3."):
+    with pytest.raises(RecordingMismatch, match=r"has run, run .run 2., run .run 3."):
         trio.run(twice, replay(file), "aaba")
 
 
@@ -269,7 +268,7 @@ def test_once_records_the_first_time_only(file: Path) -> None:
 
 def test_none_never_records(file: Path) -> None:
     """Without a file it says how to make one."""
-    with pytest.raises(RecordingUnreadable, match="there is no recording .*mode .once."):
+    with pytest.raises(RecordingUnreadable, match=r"there is no recording .*mode .once."):
         record(counting([]), file, mode="none").run_pure(two())
     assert not file.exists()
 
@@ -325,7 +324,7 @@ def test_a_mismatch_names_the_fields_that_differ(file: Path) -> None:
     with pytest.raises(RecordingMismatch) as caught:
         replay(file).run_pure(two("c"), name="two")
     assert str(caught.value) == (
-        f"Ask(key='c', strength=1) at two/2 was not recorded: {str(file)!r} has there Ask(key='b', strength=1)\n"
+        f"Ask(key='c', strength=1) at two/2 was not recorded. {str(file)!r} has there: Ask(key='b', strength=1)\n"
         "  key: 'b' -> 'c'\n"
         "The plan, or what it was given, has changed since: undo that, or record anew with "
         'mode="all", or with mode="new" to keep the rest'
@@ -345,9 +344,9 @@ def test_a_mismatch_names_the_nearest_effect(file: Path) -> None:
     with pytest.raises(RecordingMismatch) as caught:
         replay(file).run_pure(plan(True))
     message = str(caught.value)
-    assert "search(query='cats and frogs', limit=3) at plan/3 was not recorded" in message
-    assert "the nearest is, at plan/1 search(query='cats and dogs', limit=2)" in message
-    assert "\n  query: 'cats and dogs' -> 'cats and frogs'\n  limit: 2 -> 3\n" in message
+    assert "search(limit=3, query='cats and frogs') at plan/3 was not recorded" in message
+    assert "has there: nothing. The nearest is search(limit=2, query='cats and dogs') at plan/1" in message
+    assert "\n  limit: 2 -> 3\n  query: 'cats and dogs' -> 'cats and frogs'\n" in message
 
 
 def test_a_mismatch_is_no_outcome(file: Path) -> None:
@@ -401,6 +400,51 @@ def test_a_run_that_failed_reports_its_failure(file: Path) -> None:
     assert told == []
 
 
+async def test_a_failure_under_async_with_is_reported_alone(file: Path) -> None:
+    """And one that was handled before is none."""
+    record(counting([]), file).run_pure(two(), name="run")
+
+    async def failing() -> None:
+        async with replay(file, strict=True) as replayed:
+            await replayed.run(Ask("a"), name="run")
+            raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        await failing()
+    try:
+        raise ArithmeticError
+    except ArithmeticError:
+        with pytest.raises(RecordingMismatch, match="not asked for"):
+            await replay(file, strict=True).run(Ask("a"), name="run")
+
+
+async def test_runs_at_the_same_time_share_a_recording(file: Path) -> None:
+    """Each is recognised by what it asks first, whoever begins."""
+
+    @Ask.by
+    async def slow(asked: Ask) -> str:
+        await trio.lowlevel.checkpoint()
+        return asked.key.upper()
+
+    async def together(handlers: Handler[Any], keys: str) -> dict[str, str]:
+        answers: dict[str, str] = {}
+
+        async def one(key: str) -> None:
+            answers[key] = await handlers.run(two_of(key), name="run")
+
+        async with handlers, trio.open_nursery() as nursery:
+            for key in keys:
+                nursery.start_soon(one, key)
+        return answers
+
+    def two_of(key: str) -> Plan[Ask, str]:
+        return (yield from Ask(key)) + (yield from Ask("z"))
+
+    live = await together(record(slow, file), "abcdef")
+    assert {key: f"{key.upper()}Z" for key in "abcdef"} == live
+    assert live == await together(replay(file, strict=True), "fedcba")
+
+
 # Saving.
 
 
@@ -421,7 +465,26 @@ def test_a_mistaken_program_is_not_recorded(file: Path) -> None:
     """There is nothing to keep: with the mistake mended, the plan asks for more."""
     with pytest.raises(UnhandledEffect):
         record(ambient, file).run_pure(two())
+    recorded = record(call_tools(search), file)
+    with pytest.raises(NotPure):
+        recorded.run_pure(search("cats"))
+    assert recorded.tape.effects == ()
     assert not file.exists()
+
+
+async def test_a_mistake_among_what_was_recorded_is_not_kept(file: Path) -> None:
+    """Nor is the combinator that met it."""
+    recorded = record(counting([]), file, mode="new")
+
+    def mistaken() -> Plan[Any, Any]:
+        yield from Ask("a")
+        yield from race(Ask("b"), search("nobody"), search("calls it"))
+
+    async with recorded:
+        with pytest.raises(UnhandledEffect):
+            await recorded.run(mistaken(), name="run")
+    assert recorded.tape.effects[0] == "run/1  Ask(key='a', strength=1)"
+    assert not any("race" in line or "search" in line for line in recorded.tape.effects)
 
 
 def test_an_answer_that_cannot_be_written_fails_before_the_file_is_touched(file: Path) -> None:
@@ -491,55 +554,72 @@ def ending(run: Any, *args: Any) -> Any:
         return shape(error)
 
 
-def check_replays(plan: Any, file: Path) -> None:
+def check_replays(plan: Any, file: Path, change: Callable[[dict[str, Any]], None] | None = None) -> None:
     def program() -> Any:
         return compile_plan(plan, ACTIONS, CTX)(START)
 
-    recorded = record(ambient, file, mode="all")
-    live = ending(trio.run, recorded.run, program())
+    live = ending(virtually, record(ambient, file, mode="all"), program())
+    if change is not None:
+        recording = json.loads(file.read_text())
+        for run in recording["runs"]:
+            for entry in run["effects"]:
+                change(entry)
+        file.write_text(json.dumps(recording))
     assert live == ending(replay(file, strict=True).run_pure, program())
     assert live == ending(trio.run, replay(file, strict=True).run, program())
 
 
 @given(EVERY_PLAN)
-@settings(thorough, max_examples=40)
-def test_a_random_plan_recorded_on_trio_replays_everywhere(file: Path, plan: Any) -> None:
-    """To the same answer or error, and all that was recorded is asked for."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(sys.modules["random_plans"].__dict__, "CTX", CTX)
-        check_replays_virtually(plan, file)
+@thorough
+def test_a_random_plan_replays_everywhere(file: Path, plan: Any) -> None:
+    """To the same answer or error; and all that was recorded is asked for."""
+    check_replays(plan, file)
 
 
-def check_replays_virtually(plan: Any, file: Path) -> None:
+@given(EVERY_PLAN)
+@thorough
+def test_a_random_plan_recorded_without_a_loop_replays_too(file: Path, plan: Any) -> None:
+    """A recording says nothing of how it was made."""
+
     def program() -> Any:
         return compile_plan(plan, ACTIONS, CTX)(START)
 
-    live = ending(virtually, record(ambient, file, mode="all"), program())
+    live = ending(record(ambient, file, mode="all").run_pure, program())
     assert live == ending(replay(file, strict=True).run_pure, program())
     assert live == ending(trio.run, replay(file, strict=True).run, program())
 
 
-# Mutants: recorders with one mistake each.
+# Mutants: recordings with one mistake each.
 
 
-def forgets_an_answer(run: Any, entry: Any) -> Any:
-    answer = recorder_module_replayed(run, entry)
-    return START if isinstance(answer, dict) else answer
+def another_answer(entry: dict[str, Any]) -> None:
+    if entry.get("answer"):
+        entry["answer"] = START
 
 
-def forgets_errors(run: Any, entry: Any) -> Any:
-    return START if entry.error is not None else recorder_module_replayed(run, entry)
+def no_error(entry: dict[str, Any]) -> None:
+    if "error" in entry:
+        del entry["error"]
+        entry["answer"] = START
 
 
-recorder_module_replayed = recorder_module._replayed
+def nobody_wins(entry: dict[str, Any]) -> None:
+    if "branches" in entry:
+        entry["branches"] = ["cancelled" for _ in entry["branches"]]
 
 
-@pytest.mark.parametrize("mutant", [forgets_an_answer, forgets_errors])
-def test_a_replay_with_a_mistake_is_found_out(
-    mutant: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def unfinished(entry: dict[str, Any]) -> None:
+    if entry.pop("answer", None) is not None:
+        entry["unfinished"] = True
+
+
+def elsewhere(entry: dict[str, Any]) -> None:
+    entry["path"] += "/1"
+
+
+@pytest.mark.parametrize("mutant", [another_answer, no_error, nobody_wins, unfinished, elsewhere])
+def test_a_recording_with_a_mistake_is_found_out(mutant: Any, tmp_path: Path) -> None:
     """A check that accepted it would say nothing about ours."""
-    monkeypatch.setattr(recorder_module, "_replayed", mutant)
 
     @given(EVERY_PLAN)
     @settings(
@@ -552,7 +632,7 @@ def test_a_replay_with_a_mistake_is_found_out(
         suppress_health_check=list(HealthCheck),
     )
     def check(plan: Any) -> None:
-        check_replays_virtually(plan, tmp_path / "mutant.json")
+        check_replays(plan, tmp_path / "mutant.json", mutant)
 
     with pytest.raises(AssertionError):
         check()

@@ -35,7 +35,7 @@ class Asked(NamedTuple):
         fields = dict(self.fields)
         name = fields.pop("tool", None) or fields.pop("combinator", None) or self.effect.rpartition(":")[2]
         arguments = fields.pop("arguments", {})
-        given = [f"{key}={value!r}" for key, value in (fields | arguments).items()]
+        given = [f"{key}={value!r}" for key, value in sorted((fields | arguments).items())]
         return f"{name}({', '.join(given)})"
 
     def key(self) -> str:

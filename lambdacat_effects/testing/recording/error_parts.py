@@ -36,6 +36,8 @@ def parts_of(error: BaseException) -> ErrorParts:
     attributes: dict[str, Any] = dict(reduced[2] or {}) if len(reduced) > 2 else {}
     attributes.pop("args", None)  # as AttributeError has it again, from Python 3.12 on
     notes = attributes.pop("__notes__", [])
+    if isinstance(error, (AttributeError, NameError)) and error.name is not None:
+        attributes["name"] = error.name  # which Python 3.11 leaves out
     cls: type[Any] = type(error)
     if attrs.has(cls):
         attributes |= {f.name: getattr(error, f.name) for f in attrs.fields(cls)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NoReturn, cast
 
 from lambdacat_effects.errors import StoreUnusable
@@ -19,7 +19,8 @@ __all__ = ["load", "save", "text_of"]
 
 _FORMAT: Final = "lambdacat-effects recording"
 _VERSION: Final = 1
-_FATES = frozenset({"not begun", "answered", "failed", "cancelled", "won"})
+_OUTCOMES = ("answer", "branches", "chunks", "error", "unfinished")
+_FATES = frozenset({"not begun", "answered", "failed", "failed late", "cancelled", "won"})
 
 
 def save(tape: Tape, redactor: Redactor) -> None:
@@ -132,8 +133,8 @@ def load(path: str) -> Tape:
 
 def _refuse(path: str, where: str, problem: str) -> NoReturn:
     raise RecordingUnreadable(
-        f"the recording {path!r} cannot be read: {where}: {problem}. The file was left as it is: restore it, or delete "
-        'it and record anew (mode="all")'
+        f"the recording {path!r} cannot be read: {where}: {problem}. The file was left as it is: restore it, or "
+        'record anew (mode="all")'
     )
 
 
@@ -169,29 +170,29 @@ def _tape(path: str, whole: Any) -> Tape:
 def _entry(written: dict[str, Any]) -> Entry:
     place = tuple([int(part) for part in _of(str, written["path"]).split("/")])
     entry = Entry(place, Asked(_of(str, written["effect"]), _of(dict, written["asked"])), used=False)
-    with _only_one_of(written, "answer", "branches", "chunks", "unfinished"):
-        if "branches" in written:
-            entry.branches = _of(list, written["branches"])
-            if not all(fate in _FATES for fate in entry.branches):
-                raise ValueError(f"a branch is one of {', '.join(sorted(_FATES))}")
-            entry.cancelled = _of(bool, written["cancelled"])
-        elif "chunks" in written:
-            entry.chunks = _of(list, written["chunks"])
-            entry.stream = _of(str, written["stream"])
-            entry.ended = _of(bool, written["ended"])
-        elif "answer" in written:
-            entry.answer = [written["answer"]]
-        if "error" in written:
-            entry.error = _of(dict, written["error"])
+    found = [name for name in _OUTCOMES if name in written]
+    if "chunks" in found:
+        entry.chunks = _of(list, written["chunks"])
+        entry.stream = _of(str, written["stream"])
+        entry.ended = _of(bool, written["ended"])
+        found.remove("chunks")
+        found += [] if "error" in found else ["chunks"]
+    if len(found) != 1:
+        raise ValueError(f"it is to have one of {', '.join(_OUTCOMES)}, and has {', '.join(found) or 'none'}")
+    if "branches" in written:
+        entry.branches = _fates(_of(list, written["branches"]))
+        entry.cancelled = _of(bool, written["cancelled"])
+    if "answer" in written:
+        entry.answer = [written["answer"]]
+    if "error" in written:
+        entry.error = _of(dict, written["error"])
     return entry
 
 
-@contextmanager
-def _only_one_of(written: dict[str, Any], *names: str) -> Iterator[None]:
-    found = [name for name in names if name in written]
-    if len(found) > 1 or not (found or "error" in written):
-        raise ValueError(f'it is to have one of {", ".join(names)} or "error", and has {found or "none"}')
-    yield
+def _fates(written: list[Any]) -> list[Any]:
+    if not all(fate in _FATES for fate in written):
+        raise ValueError(f"a branch is one of {', '.join(sorted(_FATES))}")
+    return written
 
 
 def _of(kind: Callable[..., Any], value: Any) -> Any:

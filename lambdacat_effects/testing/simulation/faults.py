@@ -53,8 +53,8 @@ class Fault:
 
     With `on` (an effect class, a tool, or an effect), `path` (the effect there and, where handlers perform effects
     of their own to answer it, those) and `step` (the number in the trace) it is told where; all that are given must
-    fit. With none of them it happens to any effect that touches the world: all but control effects, time, chance,
-    notes, `Fail` and `Need`. `probability` is drawn for each effect by its path, so that it does not depend on the
+    fit. What none of them names exactly has to touch the world: control effects, time, chance, notes, `Fail` and
+    `Need` do not fail by themselves. `probability` is drawn for each effect by its path, so that it does not depend on the
     schedule.
 
     >>> Fault("lost_reply", path=("transfer", 3))
@@ -93,8 +93,9 @@ class Fault:
 
     def fits(self, step: int, path: Path, effect: object) -> bool:
         """Whether it is about this effect."""
-        if self.on is None and self.path is None and self.step is None:
-            return not isinstance(effect, _OF_NO_WORLD)
+        named = self.on is not None or self.step is not None or self.path == path
+        if not named and isinstance(effect, _OF_NO_WORLD):
+            return False
         return (
             (self.step is None or self.step == step)
             and (self.path is None or self.path == path[: len(self.path)])
@@ -239,7 +240,7 @@ def _is_effect_class(thing: object) -> bool:
 
 def _is_on(on: object, effect: object) -> bool:
     if isinstance(on, Tool):
-        return isinstance(effect, CallTool) and getattr(effect, "tool", None) is on
+        return issubclass(type(effect), CallTool) and cast(Any, effect).tool is on
     return isinstance(effect, on) if isinstance(on, type) else effect == on
 
 

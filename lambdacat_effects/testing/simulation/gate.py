@@ -92,14 +92,15 @@ class Gate:
         learns of it, once, where it loses its turn to another, or where the schedule says so.
         """
         task = trio.lowlevel.current_task()
-        cancelled = is_cancelled()
+        deadline = trio.current_effective_deadline()
+        cancelled = deadline == -math.inf
         if not cancelled:
             self._told.discard(task)
         step = len(self.trace)
         tell = False
         if self._holder is not task:
             tell = await self._park(task, path, effect)
-        elif self._alone():
+        elif self._alone() and (cancelled or deadline == math.inf):
             if cancelled and task not in self._told and self.schedule.lets_go(step):
                 self.chosen[step] = 1
                 tell = True
