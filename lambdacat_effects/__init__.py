@@ -13,6 +13,7 @@
       tools/             search and summarising
       observability/     what a run tells: the report per node
       cli/               the `lambdacat` command
+      testing/           simulate, explore, record, laws, scripts, the pytest plugin; nothing imports it
       mypy.py            a mypy plugin for exact effect rows
 
 Imports go one way, down this list: `tests/test_architecture.py` keeps them there.

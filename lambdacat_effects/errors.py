@@ -9,14 +9,19 @@
     │   ├── PlanReused            one plan object was started twice
     │   ├── PlanIgnoredClose      a plan yielded again while it was being closed
     │   ├── UnhandledEffect       no handler answers an effect
-    │   │   └── UnexpectedCall    a test's tools were called in a way the test did not prepare
+    │   │   ├── UnexpectedCall    a test's tools were called in a way the test did not prepare
+    │   │   └── UnexpectedEffect  a test's script does not have what a plan asked for
     │   ├── NotPure               `run_pure` met a handler that would have to wait
     │   ├── WrongHandlerKind      a handler function is not of the kind it was declared to be
     │   ├── InvalidArgument       an argument is outside its range
     │   ├── UnknownAction         a DSL plan names an action that is not registered
     │   ├── DuplicateAction       an action name was registered twice
     │   ├── ResourceNotOpen       a handler's resource was used outside `run` or `async with`
-    │   └── NondeterminismError   what has to repeat itself did not
+    │   ├── NondeterminismError   what has to repeat itself did not
+    │   ├── UnfinishedScript      a plan did not ask for all that a test's script has
+    │   ├── RecordingMismatch     a replayed plan asked for what the recording has not
+    │   ├── RecordingUnreadable   a recording is missing, corrupt or of another version
+    │   └── Unrecordable          an answer cannot be written in a recording
     ├── PlanTimeout               a deadline passed: the caller waits longer, or does without
     ├── MergeConflict             parallel branches disagree: the plan's author gives `combine=`
     ├── LensMismatch              a lens does not fit its source: the data or the lens is wrong
@@ -29,7 +34,15 @@
     ├── Deadlock                  in a simulated run nobody could go on any more
     ├── Endless                   a simulated run took more steps than it may
     ├── FaultInjected             a simulation made an effect fail, or lost its answer
+    ├── LawBroken                 a law does not hold for an instance
+    ├── HypothesisMissing         strategies need a library that is not installed
+    ├── RecordedError             stands for a recorded error whose class is gone
     └── CommandError              a command line names something that is not there
+
+    UserWarning
+    ├── UnperformedWarning        an effect or a plan was made and never performed
+    ├── UnusedRecording           a recording has effects that nobody asked for
+    └── InterruptedRecording      a replay came to where the recorded run was interrupted
 
 `Misuse` is never an *outcome*: `attempt`, `race`, `choose` and the rest do not take it for a failed
 branch, since trying the next branch would only hide the mistake. They let it pass.
@@ -46,8 +59,11 @@ __all__ = [
     "DuplicateAction",
     "Endless",
     "FaultInjected",
+    "HypothesisMissing",
+    "InterruptedRecording",
     "InvalidArgument",
     "LambdacatError",
+    "LawBroken",
     "LensMismatch",
     "MergeConflict",
     "Misuse",
@@ -60,13 +76,21 @@ __all__ = [
     "PlanIgnoredClose",
     "PlanReused",
     "PlanTimeout",
+    "RecordedError",
+    "RecordingMismatch",
+    "RecordingUnreadable",
     "ResourceNotOpen",
     "SimulationFailure",
     "StoreUnusable",
     "StoredValueMismatch",
     "UnexpectedCall",
+    "UnexpectedEffect",
+    "UnfinishedScript",
     "UnhandledEffect",
     "UnknownAction",
+    "UnperformedWarning",
+    "Unrecordable",
+    "UnusedRecording",
     "WorkerDied",
     "WrongHandlerKind",
 ]
@@ -223,3 +247,69 @@ class Endless(LambdacatError, RuntimeError):
 
 class FaultInjected(LambdacatError, ConnectionError):
     """A simulation made an effect fail, or lost its answer. A plan meets it as it would a broken connection."""
+
+
+class UnexpectedEffect(UnhandledEffect, AssertionError):
+    """A plan asked for something that the test's script does not have, or does not have yet. Mend the plan, or add
+    it to the script."""
+
+
+class UnfinishedScript(Misuse, AssertionError):
+    """A plan ended before it had asked for all that the test's script has. Mend the plan, or take it out of the
+    script; what may be asked any number of times ends with `.always()`."""
+
+
+class RecordingMismatch(Misuse, LookupError):
+    """A replayed plan asked for what the recording has not. The plan, or what it is given, has changed since: undo
+    that, or record anew. The message shows the nearest recorded effect and the fields that differ."""
+
+
+class RecordingUnreadable(Misuse, ValueError):
+    """A recording is missing, truncated or corrupt, of another version, or names classes that are gone. The file is
+    left as it is: restore it, or delete it and record anew."""
+
+
+class Unrecordable(Misuse, NotSerialisable):
+    """An answer cannot be written in a recording; the message names the effect and the place in the answer. The file
+    has not been touched. Have the handler answer with data: attrs classes, dataclasses, enums, collections."""
+
+
+class LawBroken(LambdacatError, AssertionError):
+    """A law does not hold. The message has its equation, the inputs that break it, and both sides: mend the
+    instance, or give only inputs that it is made for."""
+
+
+class HypothesisMissing(LambdacatError, ModuleNotFoundError):
+    """Strategies draw with Hypothesis, which is not installed here. Install it, as in `pip install hypothesis`."""
+
+
+class RecordedError(LambdacatError):
+    """Raised by a replay in place of an error whose class cannot be imported any more.
+
+    >>> from lambdacat_effects.errors import RecordedError
+    >>> RecordedError("shop:SoldOut", "no tea left").type_name
+    'shop:SoldOut'
+    """
+
+    def __init__(self, type_name: str, message: str) -> None:
+        super().__init__(type_name, message)
+        self.type_name: str = type_name
+        """The class it was of, as "module:name"."""
+        self.message: str = message
+        """What it said."""
+
+    def __str__(self) -> str:
+        return f"{self.type_name} was recorded here, which cannot be imported: {self.message}"
+
+
+class UnperformedWarning(UserWarning):
+    """An effect or a plan was made and thrown away, so nothing happened. Write `yield from` in front of it, or take
+    it out."""
+
+
+class UnusedRecording(UserWarning):
+    """A replay ended, and the recording has effects that nobody asked for: the plan asks for less than it did."""
+
+
+class InterruptedRecording(UserWarning):
+    """A replay came to where the recorded run was interrupted from outside, and waits there to be interrupted."""

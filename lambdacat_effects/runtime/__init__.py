@@ -1,5 +1,6 @@
 """The handler algebra, the interpreter, and concurrency: pure decisions and the nursery that applies them."""
 
+from lambdacat_effects.runtime.boundary import Boundary, Crossing, Decision, Fate
 from lambdacat_effects.runtime.events import (
     Answered,
     Branch,
@@ -16,10 +17,14 @@ from lambdacat_effects.runtime.resource import Resource
 
 __all__ = [
     "Answered",
+    "Boundary",
     "Branch",
     "Cancelled",
+    "Crossing",
+    "Decision",
     "Event",
     "Failed",
+    "Fate",
     "Handler",
     "Interposer",
     "Listener",

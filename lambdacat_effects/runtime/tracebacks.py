@@ -7,7 +7,8 @@ from types import TracebackType
 __all__ = ["trimmed"]
 
 _OURS = tuple(
-    f"lambdacat_effects.{folder}." for folder in ("algebra", "effects", "plan", "runtime", "handlers", "testing")
+    f"lambdacat_effects.{folder}."
+    for folder in ("algebra", "effects", "plan", "runtime", "handlers", "testing")
 )
 
 

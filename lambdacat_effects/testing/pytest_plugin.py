@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import pytest
 
 from lambdacat_effects.effects.effect import Effect
-from lambdacat_effects.errors import InvalidArgument, SimulationFailure
+from lambdacat_effects.errors import InvalidArgument, SimulationFailure, UnperformedWarning
 from lambdacat_effects.runtime.handler import Handler
 from lambdacat_effects.testing.recording import Mode, Recorded, Redact, record
 from lambdacat_effects.testing.simulation import Check, Exploration, Report, Scenario, explore, simulate
@@ -27,7 +27,7 @@ from lambdacat_effects.testing.simulation.exploring import seed_in_force
 from lambdacat_effects.testing.simulation.faults import FaultsLike
 from lambdacat_effects.testing.simulation.running import MOST_STEPS
 from lambdacat_effects.testing.simulation.story import line, story
-from lambdacat_effects.testing.unperformed import UnperformedWarning, warn_unperformed
+from lambdacat_effects.testing.unperformed import warn_unperformed
 
 __all__ = [
     "Recording",

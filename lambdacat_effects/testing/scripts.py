@@ -24,7 +24,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any, Self, TypeVar, cast
 
 from lambdacat_effects.effects.effect import Effect
-from lambdacat_effects.errors import Misuse, UnhandledEffect
+from lambdacat_effects.errors import UnexpectedEffect, UnfinishedScript
 from lambdacat_effects.runtime.handler import Handler, Interposer
 from lambdacat_effects.runtime.resource import Resource
 from lambdacat_effects.runtime.table import GENERATOR, Chain, Key, Step
@@ -35,8 +35,6 @@ __all__ = [
     "On",
     "Part",
     "Script",
-    "UnexpectedEffect",
-    "UnfinishedScript",
     "in_any_order",
     "in_order",
     "matching",
@@ -46,16 +44,6 @@ __all__ = [
 
 E = TypeVar("E", bound=Effect[Any])
 E_con = TypeVar("E_con", bound=Effect[Any], contravariant=True)
-
-
-class UnexpectedEffect(UnhandledEffect, AssertionError):
-    """A plan asked for something that the test's script does not have, or does not have yet. Mend the plan, or add
-    it to the script."""
-
-
-class UnfinishedScript(Misuse, AssertionError):
-    """A plan ended before it had asked for all that the test's script has. Mend the plan, or take it out of the
-    script; what may be asked any number of times ends with `.always()`."""
 
 
 def script(*parts: Part[E]) -> Script[E]:
@@ -72,7 +60,7 @@ def script(*parts: Part[E]) -> Script[E]:
     >>> script(on(Now).answers(1.0, 2.0)).check()
     Traceback (most recent call last):
         ...
-    lambdacat_effects.testing.scripts.UnfinishedScript: the script was not asked for:
+    lambdacat_effects.errors.UnfinishedScript: the script was not asked for:
       any Now, which answers 1.0
       any Now, which answers 2.0
     Mend the plan, or take it out of the script; what may be asked any number of times ends with .always()

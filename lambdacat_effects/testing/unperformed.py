@@ -24,10 +24,11 @@ from lambdacat_effects.effects.ambient import Await, Blocking
 from lambdacat_effects.effects.control import Control
 from lambdacat_effects.effects.effect import Effect
 from lambdacat_effects.effects.tools import CallTool, Tool
+from lambdacat_effects.errors import UnperformedWarning
 from lambdacat_effects.runtime.handler import Handler
 from lambdacat_effects.testing.discarded import Discarded, discarded_in, statement_at
 
-__all__ = ["UnperformedWarning", "warn_unperformed"]
+__all__ = ["warn_unperformed"]
 
 _MOST_FRAMES = 16
 _MOST_BYTES = 24  # of bytecode, from a call to the end of its inline caches
@@ -43,11 +44,6 @@ _frame_at: Callable[[int], FrameType] = sys._getframe  # pyright: ignore[reportP
 
 _Place: TypeAlias = "tuple[CodeType, int]"
 """A frame's code, and which instruction it is at."""
-
-
-class UnperformedWarning(UserWarning):
-    """An effect or a plan was made and thrown away, so nothing happened. Write `yield from` in front of it, or take
-    it out."""
 
 
 class warn_unperformed:
@@ -70,7 +66,7 @@ class warn_unperformed:
     >>> def visit() -> Plan[Memory, None]:
     ...     remember("site", "visits", 1)
     ...     yield from remember("site", "visitors", 1)
-    >>> with warnings.catch_warnings(record=True) as caught, warn_unperformed():
+    >>> with warnings.catch_warnings(record=True, action="always") as caught, warn_unperformed():
     ...     in_memory().run_pure(visit())
     >>> [warning.category.__name__ for warning in caught]
     ['UnperformedWarning']

@@ -29,8 +29,8 @@ from lambdacat_effects.algebra import (
     Writer,
     writer_monad,
 )
-from lambdacat_effects.errors import InvalidArgument, Misuse
-from lambdacat_effects.testing.laws import LawBroken, kleisli_laws
+from lambdacat_effects.errors import InvalidArgument, LawBroken, Misuse
+from lambdacat_effects.testing.laws import kleisli_laws
 
 quick = settings(deadline=None, max_examples=30)
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambdacat_effects.algebra import Lens, as_lens, attr, identity, index, key, lens
-from lambdacat_effects.errors import InvalidArgument, LensMismatch
-from lambdacat_effects.testing.laws import Law, LawBroken, lens_laws
+from lambdacat_effects.errors import InvalidArgument, LawBroken, LensMismatch
+from lambdacat_effects.testing.laws import Law, lens_laws
 
 quick = settings(deadline=None, max_examples=30)
 

@@ -35,8 +35,8 @@ from lambdacat_effects.algebra import (
     tell,
     writer_monad,
 )
-from lambdacat_effects.errors import InvalidArgument
-from lambdacat_effects.testing.laws import Law, LawBroken, functor_laws, monad_laws
+from lambdacat_effects.errors import InvalidArgument, LawBroken
+from lambdacat_effects.testing.laws import Law, functor_laws, monad_laws
 
 quick = settings(deadline=None, max_examples=30)
 

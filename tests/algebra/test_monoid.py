@@ -31,8 +31,8 @@ from lambdacat_effects.algebra import (
     endo,
     tuple_monoid,
 )
-from lambdacat_effects.errors import InvalidArgument
-from lambdacat_effects.testing.laws import LawBroken, monoid_laws
+from lambdacat_effects.errors import InvalidArgument, LawBroken
+from lambdacat_effects.testing.laws import monoid_laws
 
 quick = settings(deadline=None, max_examples=30)
 

@@ -7,8 +7,6 @@ that anybody would. It shares nothing with the compiler but the merge, which has
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import strategies as st
-
 from lambdacat_effects import (
     ALL,
     FIRST_COMPLETED,
@@ -46,15 +44,9 @@ from lambdacat_effects.plan import (
     ParallelSpec,
     Sequence,
     Task,
-    choose,
-    fail_with,
-    focus,
-    loop_while,
-    named,
-    parallel,
-    sequence,
     three_way_merge,
 )
+from lambdacat_effects.testing.strategies import dsl_plans
 
 State = dict[str, Any]
 START: State = {"a": 0, "b": 0, "sub": {"a": 1, "b": 1}}
@@ -148,47 +140,17 @@ def sum_a(results: list[State], state: State) -> State:
 
 def plans(names: Any, *, failing: bool = True, policies: Any = (ALL, FIRST_COMPLETED, N_BEST, QUORUM)) -> Any:
     """Plans over actions of these names; without `failing`, those in which only alternatives of a choice fail."""
-    leaves = st.sampled_from(sorted(names)).map(Task)
-    if failing:
-        leaves |= st.just(fail_with(KeyError("no")))
-
-    def parallels(inner: Any) -> Any:
-        def make(branches: list[Any], policy: Any, n: int, combine: Any) -> Any:
-            n = min(n, len(branches))
-            if policy is N_BEST:
-                return parallel(*branches, policy=policy, n_best=n, score=total, combine=combine)
-            if policy is QUORUM:
-                return parallel(*branches, policy=policy, n=n, combine=combine)
-            if policy is FIRST_COMPLETED:
-                return parallel(*branches, policy=policy)
-            return parallel(*branches, combine=combine)
-
-        rules = st.sampled_from([None, sum_a] if failing else [sum_a])
-        return st.builds(
-            make, st.lists(inner, min_size=1, max_size=3), st.sampled_from(policies), st.integers(1, 3), rules
-        )
-
-    def choices(inner: Any) -> Any:
-        rules = st.sampled_from([{}, {}, {"by": total}, {"choose_fn": last}])
-        doomed = st.just([fail_with(KeyError("no"))]) if not failing else st.just([])
-        return st.builds(
-            lambda first, rest, rule: choose(*first, *rest, **rule),
-            doomed,
-            st.lists(inner, min_size=1, max_size=3),
-            rules,
-        )
-
-    def extend(inner: Any) -> Any:
-        return st.one_of(
-            st.lists(inner, max_size=4).map(lambda items: sequence(*items)),
-            parallels(inner),
-            choices(inner),
-            inner.map(lambda plan: focus(key("sub"), plan)) if failing else inner,
-            st.builds(lambda plan, n: loop_while(small, plan, n), inner, st.integers(0, 3)),
-            inner.map(lambda plan: named("part", plan)),
-        )
-
-    return st.recursive(leaves, extend, max_leaves=8)
+    return dsl_plans(
+        names,
+        errors=[KeyError("no")],
+        failing=failing,
+        policies=policies,
+        combines=[None, sum_a] if failing else [sum_a],
+        scores=[total],
+        choosers=[last],
+        predicates=[small],
+        lenses=[key("sub")] if failing else [],
+    )
 
 
 # The reference.

@@ -83,9 +83,6 @@ def leaves(error: BaseException | None) -> list[BaseException]:
     return [] if error is None else [error]
 
 
-# ---- what every row has in common
-
-
 def nothing_after_the_answer(ran: Ran) -> None:
     """Neither a leg nor a handler does anything once the combinator has answered."""
     at = ran.log.index("has its answer", "plan")
@@ -187,9 +184,6 @@ def copies_start_on_time(ran: Ran) -> None:
     for leg, note in enumerate([note for note in ran.log.notes if note.what == "begins"]):
         if note.at < leg * ran.row.after:
             wrong(copies_start_on_time, f"copy {leg} at {note.at}")
-
-
-# ---- the oracle
 
 
 def decision(ran: Ran) -> int | None:

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.errors import FailedHealthCheck, Unsatisfiable
 
 from lambdacat_effects.algebra import OPTION, Kleisli, Some, State
-from lambdacat_effects.errors import InvalidArgument, LambdacatError
+from lambdacat_effects.errors import InvalidArgument, LambdacatError, LawBroken
 from lambdacat_effects.testing import laws
-from lambdacat_effects.testing.laws import Law, LawBroken
+from lambdacat_effects.testing.laws import Law
 
 
 def halves(n: Any, **how: Any) -> Law:

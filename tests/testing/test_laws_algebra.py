@@ -29,9 +29,9 @@ from lambdacat_effects.algebra import (
     lens,
     writer_monad,
 )
-from lambdacat_effects.errors import InvalidArgument
+from lambdacat_effects.errors import InvalidArgument, LawBroken
 from lambdacat_effects.testing import laws
-from lambdacat_effects.testing.laws import Law, LawBroken
+from lambdacat_effects.testing.laws import Law
 
 integers = st.integers(-9, 9)
 

@@ -35,9 +35,9 @@ from lambdacat_effects import (
     timeout,
     tool,
 )
-from lambdacat_effects.errors import InvalidArgument, Misuse
+from lambdacat_effects.errors import InvalidArgument, LawBroken, Misuse
 from lambdacat_effects.testing import laws
-from lambdacat_effects.testing.laws import Law, LawBroken
+from lambdacat_effects.testing.laws import Law
 from lambdacat_effects.testing.laws.outcomes import comparable
 
 

@@ -99,8 +99,9 @@ def test_given(n):
     )
 
 
-def test_under_xdist(pytester: pytest.Pytester) -> None:
+def test_under_xdist(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Options reach the workers; each test has its own recording."""
+    monkeypatch.delenv("LAMBDACAT_RUNS", raising=False)
     pytester.makeini("[pytest]\nlambdacat_runs = 20")
     pytester.makepyfile(
         test_it=RECORDED

@@ -28,11 +28,16 @@ from lambdacat_effects import (
     tool,
 )
 from lambdacat_effects.effects.control import Span
-from lambdacat_effects.errors import InvalidArgument, Misuse, UnhandledEffect, WrongHandlerKind
-from lambdacat_effects.testing.scripts import (
-    Script,
+from lambdacat_effects.errors import (
+    InvalidArgument,
+    Misuse,
     UnexpectedEffect,
     UnfinishedScript,
+    UnhandledEffect,
+    WrongHandlerKind,
+)
+from lambdacat_effects.testing.scripts import (
+    Script,
     in_any_order,
     in_order,
     matching,

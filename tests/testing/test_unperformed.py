@@ -43,9 +43,9 @@ from lambdacat_effects import (
     timeout,
     tool,
 )
-from lambdacat_effects.errors import InvalidArgument
+from lambdacat_effects.errors import InvalidArgument, UnperformedWarning
 from lambdacat_effects.plan import Actions, compile_plan, sequence
-from lambdacat_effects.testing.unperformed import UnperformedWarning, warn_unperformed
+from lambdacat_effects.testing.unperformed import warn_unperformed
 
 
 @effect

@@ -30,14 +30,13 @@ from lambdacat_effects.testing.laws.algebra import (
 )
 from lambdacat_effects.testing.laws.handlers import Make, handler_laws
 from lambdacat_effects.testing.laws.inputs import Inputs
-from lambdacat_effects.testing.laws.law import Checking, Law, LawBroken, at
+from lambdacat_effects.testing.laws.law import Checking, Law, at
 from lambdacat_effects.testing.laws.outcomes import Program
 
 __all__ = [
     "Checking",
     "Inputs",
     "Law",
-    "LawBroken",
     "Make",
     "Program",
     "at",

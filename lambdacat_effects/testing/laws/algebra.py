@@ -35,7 +35,7 @@ def lens_laws(lens: object, sources: Inputs[Any], values: Inputs[Any], **how: Un
     ['get-set', 'set-get', 'set-set', 'source kept', 'modify']
     >>> lens_laws(celsius, [{"c": 20}], [21, 21.5])[1].check()
     Traceback (most recent call last):
-    lambdacat_effects.testing.laws.law.LawBroken: the law "set-get" does not hold for celsius: get(set(s, v)) == v
+    lambdacat_effects.errors.LawBroken: the law "set-get" does not hold for celsius: get(set(s, v)) == v
         s = {'c': 20}
         v = 21.5
       left side:  22

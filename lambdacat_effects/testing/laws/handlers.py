@@ -69,7 +69,7 @@ def handler_laws(
     ...     law.check()
     >>> handler_laws(lambda: counter(2), [[Next()], [Next(), Next()]], model=counter)[-1].check()
     Traceback (most recent call last):
-    lambdacat_effects.testing.laws.law.LawBroken: the law "agrees with its model" does not hold for <handler of Next>:
+    lambdacat_effects.errors.LawBroken: the law "agrees with its model" does not hold for <handler of Next>:
     run(handler, p) == run_pure(model, p)
         p = [Next(), Next()]
       left side:  [answered 0, answered 2]

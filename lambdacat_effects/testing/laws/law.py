@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack, cast
 import attrs
 
 from lambdacat_effects.algebra.kleisli import Kleisli
-from lambdacat_effects.errors import InvalidArgument, LambdacatError
+from lambdacat_effects.errors import InvalidArgument, LawBroken
 from lambdacat_effects.testing.laws.inputs import Inputs, combinations, gathered, is_strategy
 
 if TYPE_CHECKING:
     from hypothesis import settings as Settings
 
-__all__ = ["Checking", "Law", "LawBroken", "Sides", "Trying", "at", "trying"]
+__all__ = ["Checking", "Law", "Sides", "Trying", "at", "trying"]
 
 _MOST_COMBINATIONS = 10_000
 _MOST_CALLS_SHOWN = 5
@@ -34,11 +34,6 @@ Sides: TypeAlias = (
 )
 """A function of the inputs of a law, in order, that answers with both sides. (Of up to four, since checkers infer the
 parameters of a lambda only where they know how many there are.)"""
-
-
-class LawBroken(LambdacatError, AssertionError):
-    """A law does not hold. The message has its equation, the inputs that break it, and both sides: mend the
-    instance, or give only inputs that it is made for."""
 
 
 class Trying(TypedDict, total=False):
@@ -81,7 +76,7 @@ class Law:
     >>> halves = Law("halves", "n // 2 * 2 == n", lambda n: (n // 2 * 2, n), {"n": [0, 2, 4, 5]})
     >>> halves.check()
     Traceback (most recent call last):
-    lambdacat_effects.testing.laws.law.LawBroken: the law "halves" does not hold: n // 2 * 2 == n
+    lambdacat_effects.errors.LawBroken: the law "halves" does not hold: n // 2 * 2 == n
         n = 5
       left side:  4
       right side: 5

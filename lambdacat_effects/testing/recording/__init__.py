@@ -1,6 +1,6 @@
 """Runs kept in files: recorded with real handlers, replayed without."""
 
-from lambdacat_effects.testing.recording.failures import (
+from lambdacat_effects.errors import (
     InterruptedRecording,
     RecordedError,
     RecordingMismatch,

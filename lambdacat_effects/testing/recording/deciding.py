@@ -15,10 +15,9 @@ from typing import Any
 from lambdacat_effects.effects.ambient import Sleep
 from lambdacat_effects.effects.concurrency import Policy
 from lambdacat_effects.effects.control import Timeout
-from lambdacat_effects.errors import Misuse, PlanTimeout
+from lambdacat_effects.errors import InterruptedRecording, Misuse, PlanTimeout, RecordingMismatch
 from lambdacat_effects.runtime.boundary import Crossing, Decision
 from lambdacat_effects.runtime.policies import UNENDED, Ended, conclude
-from lambdacat_effects.testing.recording.failures import InterruptedRecording, RecordingMismatch
 from lambdacat_effects.testing.recording.regions import Region, deadline_in_force
 from lambdacat_effects.testing.recording.session import Performed
 from lambdacat_effects.testing.recording.tape import Entry

@@ -10,11 +10,10 @@ from lambdacat_effects.effects.concurrency import Policy
 from lambdacat_effects.effects.effect import Effect
 from lambdacat_effects.effects.failure import Fail
 from lambdacat_effects.effects.needs import Need
-from lambdacat_effects.errors import Misuse
+from lambdacat_effects.errors import Misuse, RecordingUnreadable, Unrecordable
 from lambdacat_effects.runtime.boundary import Crossing, Decision
 from lambdacat_effects.storage.leaves import Misfit
 from lambdacat_effects.testing.recording.deciding import decide_again, wait_as_recorded
-from lambdacat_effects.testing.recording.failures import RecordingUnreadable, Unrecordable
 from lambdacat_effects.testing.recording.reading import read, read_error
 from lambdacat_effects.testing.recording.session import Performed, Session
 from lambdacat_effects.testing.recording.streams import AsyncChunks, Chunks, Replayed, is_stream

@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self, cast
 
 import attrs
 
-from lambdacat_effects.testing.recording.failures import RecordingMismatch
+from lambdacat_effects.errors import RecordingMismatch
 
 __all__ = ["AsyncChunks", "Chunks", "Replayed", "Track", "is_stream"]
 

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, NoReturn, cast
 
-from lambdacat_effects.errors import StoreUnusable
+from lambdacat_effects.errors import RecordingUnreadable, StoreUnusable
 from lambdacat_effects.testing.recording.describing import Asked
-from lambdacat_effects.testing.recording.failures import RecordingUnreadable
 from lambdacat_effects.testing.recording.redaction import Redactor
 from lambdacat_effects.testing.recording.tape import Entry, RecordedRun, Tape
 

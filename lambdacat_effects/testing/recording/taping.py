@@ -10,10 +10,9 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal, TypeAlias, TypeVar, cast, get_args
 
 from lambdacat_effects.effects.effect import Effect
-from lambdacat_effects.errors import InvalidArgument, Misuse
+from lambdacat_effects.errors import InvalidArgument, Misuse, RecordingMismatch, UnusedRecording
 from lambdacat_effects.runtime.handler import Handler, ambient
 from lambdacat_effects.runtime.resource import Resource, opened
-from lambdacat_effects.testing.recording.failures import RecordingMismatch, UnusedRecording
 from lambdacat_effects.testing.recording.recorder import Recorder
 from lambdacat_effects.testing.recording.redaction import Redact, Redaction
 from lambdacat_effects.testing.recording.session import Session

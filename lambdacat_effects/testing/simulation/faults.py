@@ -54,8 +54,8 @@ class Fault:
     With `on` (an effect class, a tool, or an effect), `path` (the effect there and, where handlers perform effects
     of their own to answer it, those) and `step` (the number in the trace) it is told where; all that are given must
     fit. What none of them names exactly has to touch the world: control effects, time, chance, notes, `Fail` and
-    `Need` do not fail by themselves. `probability` is drawn for each effect by its path, so that it does not depend on the
-    schedule.
+    `Need` do not fail by themselves. `probability` is drawn for each effect by its path, so that it does not depend
+    on the schedule.
 
     >>> Fault("lost_reply", path=("transfer", 3))
     Fault('lost_reply', path=('transfer', 3))

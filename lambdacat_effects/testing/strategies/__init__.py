@@ -11,7 +11,7 @@
 Hypothesis is not installed with the package: `pip install hypothesis`.
 """
 
-from lambdacat_effects.testing.strategies.requirement import HypothesisMissing
+from lambdacat_effects.errors import HypothesisMissing
 
 try:
     from lambdacat_effects.testing.strategies.drawn import faults, schedules, seeds, states
