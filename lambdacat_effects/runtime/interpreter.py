@@ -105,8 +105,8 @@ async def drive(
     told = False  # that it is cancelled
     ended = False
     n: int = 0
-    pace: Pace | None = None
-    credit = Pace.FIRST
+    pace = run.pace
+    credit = run.first
     try:
         while True:
             try:
@@ -127,7 +127,7 @@ async def drive(
                         if pace is None:
                             pace = Pace(run)
                         elif pace.due():
-                            told = await run.checkpoint(told)
+                            told = await run.before(path, n, effect, told)
                             pace.rested()
                         credit = 1 if told else pace.stride
                     kind, fn, after = table[key]

@@ -49,7 +49,6 @@ __all__ = [
     "is_cancelled",
     "live_run",
     "raise_failure",
-    "timeout",
     "write_log",
 ]
 
@@ -151,8 +150,7 @@ def raise_failure(effect: Fail[Exception]) -> None:
     raise effect.error
 
 
-async def timeout(effect: Timeout[Any], scope: Scope) -> Any:
-    """Answer `Timeout` with a cancel scope."""
+async def _timeout(effect: Timeout[Any], scope: Scope) -> Any:
     with trio.move_on_after(effect.seconds):
         return await drive(effect.plan, *scope)
     raise PlanTimeout(f"the plan had not ended after {effect.seconds:g} s", seconds=effect.seconds)
@@ -369,7 +367,7 @@ _BINDINGS: dict[Key, Chain] = {
     Call: (Step(CALL, drive),),
     Handled: (Step(HANDLED, drive),),
     Span: (Step(SPAN, drive),),
-    Timeout: (Step(CONTROL, timeout),),
+    Timeout: (Step(CONTROL, _timeout),),
     Shielded: (Step(CONTROL, _shielded),),
     Opening: (Step(CONTROL, _opening),),
     Concurrent: (Step(CONTROL, concurrent),),

@@ -32,7 +32,7 @@ class Clock(Protocol):
 class Run:
     """One run of a plan."""
 
-    __slots__ = ("_checkpoint", "cancelled", "clock", "is_cancelled", "listen")
+    __slots__ = ("_checkpoint", "cancelled", "clock", "first", "is_cancelled", "listen", "pace")
 
     def __init__(
         self,
@@ -48,6 +48,10 @@ class Run:
         """What cancellation looks like."""
         self.is_cancelled: Callable[[], bool] = is_cancelled
         """Whether the current task is cancelled, by whomever."""
+        self.first: int = Pace.FIRST
+        """After how many effects of a plan to look at its pace for the first time."""
+        self.pace: Pace | None = None
+        """What all plans share, instead of a pace of their own."""
         self._checkpoint = checkpoint
 
     @property
@@ -62,6 +66,10 @@ class Run:
         are answered in `finally`, whether or not a checkpoint happens to be due there.
         """
         return False if self._checkpoint is None else await self._checkpoint(told)
+
+    async def before(self, path: Path, n: int, effect: object, told: bool) -> bool:  # noqa: ARG002
+        """A checkpoint before the effect number `n` of the plan at `path`."""
+        return await self.checkpoint(told)
 
     async def begin(self, path: Path) -> None:
         """A task of the run has begun, for the branch at `path`. A simulation decides when it goes on."""

@@ -258,7 +258,7 @@ class TestHandlers:
         report = simulate(lambda: (Ask("a"), Ask.by(lambda ask: ask.question).behind(twice)))
         assert "aa" == report.value
         assert 1.0 == report.time
-        assert [("ask", 1, 1), ("ask", 1, 3)] == [
+        assert [("ask", 1), ("ask", 1, 1), ("ask", 1, 3)] == [
             ("ask", *path[1:]) for _, path, what, _ in report.trace if isinstance(what, Ask)
         ]
 

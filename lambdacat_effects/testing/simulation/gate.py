@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Coroutine, Generator
-from contextlib import contextmanager
 from operator import itemgetter
 from types import coroutine
 from typing import Any
@@ -68,7 +67,6 @@ class Gate:
         self._parked: dict[Path, _Parked] = {}
         self._waiting: dict[Path, Any] = {}
         self._born: dict[trio.lowlevel.Task, Path] = {}
-        self._told: set[trio.lowlevel.Task] = set()
         self._holder: trio.lowlevel.Task | None = None
         self._last: trio.lowlevel.Task | None = None
         self._timer = math.inf
@@ -85,7 +83,7 @@ class Gate:
         else:
             await self._park(task, path, what)
 
-    async def before(self, path: Path, effect: Any) -> None:
+    async def before(self, path: Path, effect: Any, told: bool) -> None:
         """Wait for the turn to perform `effect`. Raises `trio.Cancelled` where a run on Trio might.
 
         There, a cancelled plan performs synchronous effects until it next waits or passes a checkpoint. So here it
@@ -94,14 +92,12 @@ class Gate:
         task = trio.lowlevel.current_task()
         deadline = trio.current_effective_deadline()
         cancelled = deadline == -math.inf
-        if not cancelled:
-            self._told.discard(task)
         step = len(self.trace)
         tell = False
         if self._holder is not task:
             tell = await self._park(task, path, effect)
         elif self._alone() and (cancelled or deadline == math.inf):
-            if cancelled and task not in self._told and self.schedule.lets_go(step):
+            if cancelled and not told and self.schedule.lets_go(step):
                 self.chosen[step] = 1
                 tell = True
             self._append(Turn(step, path, effect))
@@ -109,9 +105,8 @@ class Gate:
             tell = await self._park(task, path, effect)
         else:
             self._append(Turn(step, path, effect))
-        if tell and task not in self._told and is_cancelled():
+        if tell and not told and is_cancelled():
             self.trace[-1].cancelled = True
-            self._told.add(task)
             try:
                 await trio.lowlevel.checkpoint_if_cancelled()
             finally:
@@ -158,22 +153,8 @@ class Gate:
             except BaseException as exc:
                 value, step = exc, handler.throw
             yield from self.resume(path, effect).__await__()
-
-    def told(self) -> None:
-        """The plan of this task has been thrown its cancellation."""
-        self._told.add(trio.lowlevel.current_task())
-
-    @contextmanager
-    def anew(self) -> Generator[None, None, None]:
-        """Within a scope of its own a plan may be told once more."""
-        task = trio.lowlevel.current_task()
-        was_told = task in self._told
-        self._told.discard(task)
-        try:
-            yield
-        finally:
-            if was_told:
-                self._told.add(task)
+            if self.crash is not None:
+                value, step = self.crash, handler.throw  # the process has died meanwhile
 
     async def sleep(self, path: Path, effect: Sleep) -> None:
         """Wait in virtual time."""
@@ -184,7 +165,6 @@ class Gate:
             await self._park(task, path, Resumed(effect), due=self.clock.time + effect.seconds)
         except trio.Cancelled:
             await self.turn(path, Resumed(effect))
-            self._told.add(task)
             raise
 
     async def keep(self, scope: trio.CancelScope) -> None:
@@ -204,7 +184,7 @@ class Gate:
     def forget(self) -> None:
         """Let go of all tasks."""
         self._holder = self._last = self._scope = None
-        for kept in (self._parked, self._waiting, self._born, self._told, self.shields):
+        for kept in (self._parked, self._waiting, self._born, self.shields):
             kept.clear()
 
     def _goes_on(self) -> bool:
@@ -265,7 +245,7 @@ class Gate:
         if choice == len(order):
             self._advances = True
             self._last = None  # those whose time has come are equals: the lowest goes first
-            self._append(Turn(step, (), None, None, choices, choice, instead))
+            self._append(Turn(step, (), Advanced(self.clock.time), None, choices, choice, instead))
             chosen = None
         else:
             chosen = self._parked[order[choice]]
@@ -331,9 +311,10 @@ class Gate:
             self.crash = self.crash or _Stopped()
 
     def _deadlock(self) -> Deadlock:
+        asleep = {path: parked.what.effect for path, parked in self._parked.items()}  # for ever
         waiting = "\n".join(
             f"  {path_text(path)} waits for {plain_text(what)}"
-            for path, what in sorted(self._waiting.items(), key=itemgetter(0))
+            for path, what in sorted({**self._waiting, **asleep}.items(), key=itemgetter(0))
             if not isinstance(what, Control)
         )
         return Deadlock(

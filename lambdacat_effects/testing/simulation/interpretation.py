@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
@@ -11,13 +10,13 @@ import trio
 
 from lambdacat_effects.effects.ambient import Blocking, NewId, Random, Sleep
 from lambdacat_effects.effects.concurrency import Concurrent
-from lambdacat_effects.effects.control import Control, Shielded, Timeout
+from lambdacat_effects.effects.control import Control, Shielded
 from lambdacat_effects.runtime.events import Branch, Listener, Path, Root
 from lambdacat_effects.runtime.interpreter import drive, perform_step
-from lambdacat_effects.runtime.live import LIVE, answer_of, concurrent, is_cancelled, timeout
+from lambdacat_effects.runtime.live import LIVE, answer_of, concurrent, is_cancelled
 from lambdacat_effects.runtime.pure import located_id, located_random
 from lambdacat_effects.runtime.resource import opened
-from lambdacat_effects.runtime.run import Run, Scope
+from lambdacat_effects.runtime.run import Pace, Run, Scope
 from lambdacat_effects.runtime.scopes import Opening
 from lambdacat_effects.runtime.table import ASYNC, CONTROL, LOCATED, PLAIN, Chain, Key, Step, Table
 from lambdacat_effects.testing.simulation.faults import Crash, Fault
@@ -38,27 +37,37 @@ class SimulatedRun(Run):
     def __init__(self, gate: Gate, listen: Listener) -> None:
         super().__init__(gate.clock, listen, _checkpoint, trio.Cancelled, is_cancelled)
         self.gate: Gate = gate
+        self.first = 1
+        self.pace = _BeforeEachEffect(self)
 
     async def begin(self, path: Path) -> None:
         await self.gate.turn(path, Branch(int(path[-1]), ""))
 
     async def tell(self, performing: Awaitable[A], path: Path, what: object) -> A:
-        if issubclass(type(what), (Control, Branch)):
+        if not isinstance(what, Root):
             return await super().tell(performing, path, what)
-        if isinstance(what, Root):
-            await self.gate.turn(path, what)
-            self.gate.open = True
-            try:
-                return await super().tell(performing, path, what)
-            finally:
-                self.gate.open = False
+        await self.gate.turn(path, what)
+        self.gate.open = True
         try:
-            await self.gate.before(path, what)
-        except BaseException:
-            if inspect.iscoroutine(performing):
-                performing.close()
-            raise
-        return await super().tell(performing, path, what)
+            return await super().tell(performing, path, what)
+        finally:
+            self.gate.open = False
+
+    async def before(self, path: Path, n: int, effect: object, told: bool) -> bool:
+        # Control effects do nothing by themselves: what they perform comes by here.
+        if not issubclass(type(effect), Control):
+            await self.gate.before((*path, n), effect, told)
+        return told
+
+
+class _BeforeEachEffect(Pace):
+    """The pace of a plan that lets others run before each effect."""
+
+    __slots__ = ()
+
+    def due(self) -> bool:
+        self.stride = 1
+        return True
 
 
 async def _checkpoint(told: bool) -> bool:
@@ -80,12 +89,7 @@ def _gated(step: Step) -> Step:
         gate = _gate(scope)
         if kind != ASYNC:
             return await perform_step(kind, fn, effect, None, scope)
-        try:
-            return await gate.waiting(fn(effect), scope.path, effect)
-        except BaseException as exc:
-            if scope.run.tells_cancellation(exc):
-                gate.told()
-            raise
+        return await gate.waiting(fn(effect), scope.path, effect)
 
     return Step(CONTROL, _fallible(ask))
 
@@ -136,23 +140,14 @@ async def _concurrent(effect: Concurrent[Any], scope: Scope) -> Any:
     gate.blocks(scope.path, effect)
     try:
         return await concurrent(effect, scope)
-    except BaseException as exc:
-        if scope.run.tells_cancellation(exc):
-            gate.told()
-        raise
     finally:
         await gate.resume(scope.path, effect)
-
-
-async def _timeout(effect: Timeout[Any], scope: Scope) -> Any:
-    with _gate(scope).anew():
-        return await timeout(effect, scope)
 
 
 async def _shielded(effect: Shielded[Any], scope: Scope) -> Any:
     gate = _gate(scope)
     # A shield of its own, since a run that is stopped from outside must end.
-    with gate.anew(), trio.CancelScope(shield=True) as shield:
+    with trio.CancelScope(shield=True) as shield:
         gate.shields.append(shield)
         try:
             return await drive(effect.plan, *scope)
@@ -184,7 +179,6 @@ def _new_id(_effect: NewId, scope: Scope) -> str:
 
 _BINDINGS: dict[Key, Chain] = {
     **LIVE.bindings,
-    Timeout: (Step(CONTROL, _timeout),),
     Shielded: (Step(CONTROL, _shielded),),
     Opening: (Step(CONTROL, _opening),),
     Concurrent: (Step(CONTROL, _concurrent),),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeGuard, TypeVar, cast
 
 import trio
 
@@ -128,7 +128,7 @@ def perform_once(
         _collect_silently()
     value, error = outcome or (None, None)
     stopped = gate.crash or gate.error
-    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+    if _is_told_to_exit(error):
         raise error
     if stopped is not None:
         value, error = None, gate.error or gate.crash
@@ -146,6 +146,13 @@ def perform_once(
         tuple(injector.errors),
     )
     return report, check
+
+
+def _is_told_to_exit(error: Any) -> TypeGuard[BaseException]:
+    """Whether an error is, or holds, what ends the whole program."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(_is_told_to_exit(e) for e in cast("BaseExceptionGroup[BaseException]", error).exceptions)
+    return isinstance(error, (KeyboardInterrupt, SystemExit))
 
 
 def _collect_silently() -> None:

@@ -54,6 +54,7 @@ class _Shrinking:
     def least(self) -> Failing:
         self.delete()
         self.look_for_fewer()
+        self.do_without_faults()
         while self.left and self.simplify():
             self.delete()
         return self.best
@@ -77,6 +78,16 @@ class _Shrinking:
                 steps = len(self.best.report.trace)
                 if self.runs(Preemptions(number, count=count, steps=steps), self.best.report.faults):
                     self.delete()
+
+    def do_without_faults(self) -> None:
+        """What several faults do together, fewer may do with other preemptions."""
+        for fault in self.best.report.faults:
+            for number in range(_TRIES):
+                left = [f for f in self.best.report.faults if f != fault]
+                count, steps = max(1, len(self.best.report.schedule)), len(self.best.report.trace)
+                if left and self.runs(Preemptions(number, count=count, steps=steps), left):
+                    self.delete()
+                    break
 
     def simplify(self) -> bool:
         """Smaller values in place. Answers whether any was found."""
