@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
 from types import CoroutineType, GeneratorType
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast, overload
@@ -14,7 +15,7 @@ from lambdacat_effects.effects.effect import Effect, Performs
 from lambdacat_effects.effects.tools import CallTool, Tool
 from lambdacat_effects.errors import InvalidArgument, WrongHandlerKind
 from lambdacat_effects.runtime.handler import step_of
-from lambdacat_effects.runtime.table import ASYNC, GENERATOR, Key
+from lambdacat_effects.runtime.table import ASYNC, GENERATOR, PLAIN, Key
 from lambdacat_effects.testing.comparison import check_matcher, described, matches
 
 __all__ = ["Answering", "On", "Part", "Progress", "check_parts", "in_any_order", "in_order", "on"]
@@ -27,18 +28,23 @@ Answering: TypeAlias = Callable[[Any], Generator[Any, Any, Any]]
 """How an effect is answered: by a plan, as every way of answering can be written as one."""
 
 
-class Part(Generic[E_co]):
+class Part(ABC, Generic[E_co]):
     """A part of a script: an `on(...)`, or several in an order or in none. Immutable: scripts may share it."""
 
     __slots__ = ()
 
+    @abstractmethod
     def begin(self) -> Progress:
         """A new walk through this part. For `script`, which does it once."""
-        raise NotImplementedError
 
+    @abstractmethod
     def handled(self) -> set[Key]:
         """What a handler of the effects in this part dispatches on."""
-        raise NotImplementedError
+
+    @property
+    @abstractmethod
+    def at_once(self) -> bool:
+        """Whether it answers without performing or waiting for anything."""
 
 
 class Progress(Protocol):
@@ -64,6 +70,8 @@ class _Outcome:
     how: Answering
     text: str
     times: int | None = 1
+    at_once: bool = True
+    """Whether `how` performs no effects."""
 
 
 @attrs.frozen(repr=False)
@@ -91,7 +99,10 @@ class On(Part[E_co], Generic[E_co, A]):
         """Answer with these values, one for each time it is asked."""
         if not values:
             raise InvalidArgument("answers takes at least one value, one for each time the effect is asked")
-        outcomes = [_Outcome(_constantly(value), f"answers {value!r}") for value in values]
+        odd = (CoroutineType, GeneratorType)  # which no plain function may answer with, lest it is a mistake
+        outcomes = [
+            _Outcome(_constantly(v), f"answers {v!r}", at_once=not isinstance(v, odd)) for v in values
+        ]
         return self._then(*outcomes)
 
     def calls(self, fn: Callable[[Any], Any]) -> On[E_co, A]:
@@ -99,7 +110,8 @@ class On(Part[E_co], Generic[E_co, A]):
 
         Raises `WrongHandlerKind` for anything else.
         """
-        return self._then(_Outcome(_calling(fn), f"calls {_name(fn)}"))
+        plain = step_of(fn).kind == PLAIN
+        return self._then(_Outcome(_calling(fn), f"calls {_name(fn)}", at_once=plain))
 
     def raises(self, error: BaseException | type[BaseException]) -> On[E_co, A]:
         """Raise an exception, once, where the effect is asked."""
@@ -158,6 +170,11 @@ class On(Part[E_co], Generic[E_co, A]):
         return {cls} if field is None else {cls, (cls, getattr(matcher, field))}
 
     @property
+    def at_once(self) -> bool:
+        """Whether none of its answers is made by an async or generator function."""
+        return all(outcome.at_once for outcome in self.outcomes)
+
+    @property
     def expected(self) -> str:
         """Which effects are expected, in words."""
         where = "" if self.where is None else f" where {getattr(self.where, '__qualname__', self.where)}"
@@ -213,6 +230,10 @@ class _InOrder(Part[E_co]):
     def handled(self) -> set[Key]:
         return {key for part in self.parts for key in part.handled()}
 
+    @property
+    def at_once(self) -> bool:
+        return all(part.at_once for part in self.parts)
+
 
 @attrs.frozen
 class _InAnyOrder(Part[E_co]):
@@ -223,6 +244,10 @@ class _InAnyOrder(Part[E_co]):
 
     def handled(self) -> set[Key]:
         return {key for part in self.parts for key in part.handled()}
+
+    @property
+    def at_once(self) -> bool:
+        return all(part.at_once for part in self.parts)
 
 
 def in_order(*parts: Part[E]) -> Part[E]:

@@ -498,3 +498,21 @@ def test_an_empty_script_expects_nothing() -> None:
     """And leaves everything to others."""
     with script() as handlers:
         assert 0.0 == (handlers | ambient).run_pure(Now())
+
+
+def test_a_simulation_lets_scripted_effects_fail() -> None:
+    """What a script answers at once is the world's answer, and gets lost as such."""
+    from lambdacat_effects.testing.simulation import Fault, simulate
+
+    def scenario() -> Any:
+        def plan() -> Any:
+            try:
+                return (yield from Now())
+            except ConnectionError:
+                return (yield from Now())
+
+        return plan(), script(on(Now).answers(1.0), on(Now).answers(2.0))
+
+    report = simulate(scenario, faults=Fault("lost_reply", path=("plan", 1)))
+    assert 2.0 == report.value
+    assert 3 == sum(isinstance(turn.effect, Now) for turn in report.trace) + 1
