@@ -51,7 +51,8 @@ check: $(VENV)/.for-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes lambdacat_effects --ignoreexternal
 
 bench: $(VENV)/.for-dev
-	$(BIN)/python bench/runtime.py
+	$(BIN)/python -m bench.runtime
+	$(BIN)/python -m bench.simulation
 
 clean:
 	rm -rf $(VENV) .bench-venv .lambdacat .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,6 @@
 """What the runtime costs, each figure as a ratio to a baseline measured in the same run.
 
-    make bench                      # or: python bench/runtime.py [--quick] [--no-peers]
+    make bench                      # or: python -m bench.runtime [--quick] [--no-peers]
 
 Baseline and candidate take turns, so that whatever else the machine does meets both; the best of their rounds counts.
 Peers run in an environment of their own (.bench-venv), which is made on first use. Results go to bench/results/.
@@ -9,24 +9,20 @@ Peers run in an environment of their own (.bench-venv), which is made on first u
 from __future__ import annotations
 
 import argparse
-import csv
 import gc
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
 import tracemalloc
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-import attrs
 import trio
 
-import lambdacat_effects
+from bench.figures import Figure, pinned, turns, write
 from lambdacat_effects import Effect, Plan, Sleep, ambient, effect, for_each, parallel
 from lambdacat_effects.plan import Actions, compile_plan, sequence
 
@@ -35,23 +31,6 @@ ROOT = HERE.parent
 PEERS = HERE / "peers"
 PEERS_PYTHON = ROOT / ".bench-venv" / "bin" / "python"
 PEER_PACKAGES = ["burr==0.42.0", "langgraph==1.2.22"]
-
-
-@attrs.frozen
-class Figure:
-    """One row: what was measured, against what, and what was promised."""
-
-    name: str
-    unit: str
-    ours: float
-    baseline_name: str
-    baseline: float
-    target: str
-    met: bool
-
-    @property
-    def ratio(self) -> float:
-        return self.ours / self.baseline
 
 
 @effect
@@ -64,18 +43,6 @@ def asking(n: int) -> Plan[Get, int]:
     for _ in range(n):
         total += yield from Get("a")
     return total
-
-
-def turns(rounds: int, *candidates: Callable[[], object]) -> list[float]:
-    """The best time in seconds of each candidate, which take turns."""
-    best = [float("inf")] * len(candidates)
-    for _ in range(rounds):
-        for i, candidate in enumerate(candidates):
-            gc.collect()
-            began = time.perf_counter()
-            candidate()
-            best[i] = min(best[i], time.perf_counter() - began)
-    return best
 
 
 def bare_trampoline(n: int) -> None:
@@ -296,52 +263,13 @@ def run_peers() -> dict[str, float]:
     return found
 
 
-def machine() -> str:
-    return (
-        f"CPython {platform.python_version()}, trio {trio.__version__}, lambdacat_effects "
-        f"{lambdacat_effects.__version__}, {platform.system()} {platform.machine()}, one core, {date.today()}"
-    )
-
-
-def markdown(figures: list[Figure]) -> str:
-    lines = [f"{machine()}, `make bench`", ""]
-    lines += ["| what | ours | baseline | ratio | target | |", "|---|---:|---:|---:|---|---|"]
-    for f in figures:
-        lines.append(
-            f"| {f.name} | {f.ours:,.2f} {f.unit} | {f.baseline_name}: {f.baseline:,.2f} | {f.ratio:.2f} | "
-            f"{f.target} | {'' if f.target == '-' else 'met' if f.met else '**missed**'} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def write(figures: list[Figure]) -> None:
-    results = HERE / "results"
-    results.mkdir(exist_ok=True)
-    with (results / "runtime.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["what", "unit", "ours", "baseline", "baseline_value", "ratio", "target", "met"])
-        for f in figures:
-            rows.writerow([f.name, f.unit, f"{f.ours:.3f}", f.baseline_name, f"{f.baseline:.3f}", f"{f.ratio:.3f}",
-                           f.target, f.met])  # fmt: skip
-    table = markdown(figures)
-    (results / "runtime.md").write_text(table)
-    readme = HERE / "README.md"
-    begin, end = "<!-- runtime -->\n", "<!-- /runtime -->"
-    text = readme.read_text()
-    head, _, rest = text.partition(begin)
-    _, _, tail = rest.partition(end)
-    readme.write_text(f"{head}{begin}\n{table}\n{end}{tail}")
-    print(table)
-
-
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     arguments.add_argument("--quick", action="store_true", help="fewer rounds")
     arguments.add_argument("--no-peers", action="store_true", help="only this package")
     given = arguments.parse_args()
     rounds = 3 if given.quick else 15
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    pinned()
     figures = [
         *effects(rounds),
         *branches(rounds),
@@ -349,7 +277,7 @@ def main() -> None:
         importing(rounds),
         *tasks(rounds, {} if given.no_peers else run_peers()),
     ]
-    write(figures)
+    write("runtime", figures)
 
 
 if __name__ == "__main__":
