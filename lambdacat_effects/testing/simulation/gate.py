@@ -90,14 +90,12 @@ class Gate:
         learns of it, once, where it loses its turn to another, or where the schedule says so.
         """
         task = trio.lowlevel.current_task()
-        deadline = trio.current_effective_deadline()
-        cancelled = deadline == -math.inf
         step = len(self.trace)
         tell = False
         if self._holder is not task:
             tell = await self._park(task, path, effect)
-        elif self._alone() and (cancelled or deadline == math.inf):
-            if cancelled and not told and self.schedule.lets_go(step):
+        elif self._alone() and math.isinf(deadline := trio.current_effective_deadline()):
+            if deadline < 0 and not told and self.schedule.lets_go(step):
                 self.chosen[step] = 1
                 tell = True
             self._append(Turn(step, path, effect))
