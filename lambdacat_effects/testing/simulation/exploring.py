@@ -170,7 +170,10 @@ def failure(scenario: str, seed: int | str, run: str, found: Failing, least: Fai
 def _raised(error: BaseException) -> str:
     said = "".join(traceback.format_exception_only(error)).rstrip()
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{said}\n  at {frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else said
+    if not frames:
+        return said
+    last = frames[-1]
+    return f"{said}\n  at {last.filename}:{last.lineno}" + (f": {last.line}" if last.line else "")
 
 
 def _many(n: int, what: str) -> str:
