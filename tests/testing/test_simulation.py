@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -415,7 +416,10 @@ class TestDeadlocks:
             with trio.CancelScope(shield=True):
                 await trio.sleep_forever()
 
-        assert isinstance(simulate(lambda: (plan(), Ask.by(never))).error, Deadlock)
+        report = simulate(lambda: (race(plan(), timeout(3, plan())), Ask.by(never)))
+        assert isinstance(report.error, Deadlock)
+        gc.collect()
+        assert not [o for o in gc.get_objects() if isinstance(o, trio.lowlevel.Task) and "race" in o.name]
 
     def test_clean_up_is_done_after_a_deadlock(self):
         """The run is stopped as if it were cancelled."""

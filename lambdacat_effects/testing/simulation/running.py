@@ -7,8 +7,11 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypeGuard, TypeVar, cast
 
+import attrs
 import trio
 
+from lambdacat_effects.effects.ambient import Now
+from lambdacat_effects.effects.control import Control, Span
 from lambdacat_effects.effects.effect import Performs, performable, plan_name
 from lambdacat_effects.errors import InvalidArgument
 from lambdacat_effects.runtime.events import Event
@@ -20,6 +23,7 @@ from lambdacat_effects.testing.simulation.gate import Gate
 from lambdacat_effects.testing.simulation.interpretation import SIMULATED, SimulatedRun
 from lambdacat_effects.testing.simulation.report import Report
 from lambdacat_effects.testing.simulation.schedules import RandomWalk, Schedule, Written
+from lambdacat_effects.testing.simulation.trace import Resumed
 
 __all__ = ["Check", "Scenario", "check_seed", "perform_once", "simulate", "verdict"]
 
@@ -101,31 +105,40 @@ def perform_once(
     outcome: list[Any] = []
     made: list[Any] = []
 
+    def listen(event: Event) -> None:
+        if not clock.broken:
+            events.append(event)
+
     async def main() -> None:
         plan, handlers, check = _made(scenario)
         made.extend([plan_name(plan), fingerprint(plan), check])
-        run = SimulatedRun(gate, events.append)
+        run = SimulatedRun(gate, listen)
         async with trio.open_nursery() as nursery:
             with trio.CancelScope() as scope:
                 nursery.start_soon(gate.keep, scope)
                 try:
                     outcome[:] = [await handlers.interpret(plan, SIMULATED, run, None), None]
-                except trio.Cancelled:
+                except (trio.Cancelled, GeneratorExit):
                     raise
                 except BaseException as error:
                     outcome[:] = [None, error]
             nursery.cancel_scope.cancel()
 
-    broken = False
+    hook = sys.unraisablehook
     try:
-        trio.run(main, clock=clock)
-    except trio.TrioInternalError:
-        if not clock.broken:
-            raise
-        broken = True
-    if broken:
-        gate.forget()
-        _collect_silently()
+        try:
+            trio.run(main, clock=clock)
+        except trio.TrioInternalError:
+            if not clock.broken:
+                raise
+            # Its tasks will be freed, and each would complain that it could not end.
+            sys.unraisablehook = _ignore
+        if clock.broken:
+            gate.forget()
+            outcome.clear()
+            _let_go(gate, events)
+    finally:
+        sys.unraisablehook = hook
     value, error = outcome or (None, None)
     stopped = gate.crash or gate.error
     if _is_told_to_exit(error):
@@ -155,13 +168,20 @@ def _is_told_to_exit(error: Any) -> TypeGuard[BaseException]:
     return isinstance(error, (KeyboardInterrupt, SystemExit))
 
 
-def _collect_silently() -> None:
-    """Free the tasks of an event loop that was ended from outside. Each would complain that it could not end."""
-    hook, sys.unraisablehook = sys.unraisablehook, _ignore
-    try:
-        gc.collect()
-    finally:
-        sys.unraisablehook = hook
+def _without_plans(what: Any) -> Any:
+    """What stands for a control effect whose plans hold on to their tasks."""
+    if isinstance(what, Resumed):
+        return Resumed(_without_plans(what.effect))
+    return Span(what.title(), Now()) if issubclass(type(cast(object, what)), Control) else what
+
+
+def _let_go(gate: Gate, events: list[Event]) -> None:
+    """Free the tasks of an event loop that was ended from outside."""
+    for turn in gate.trace:
+        turn.effect = _without_plans(turn.effect)
+    events[:] = [attrs.evolve(event, what=_without_plans(event.what)) for event in events]
+    while gc.collect():  # what is closed may hold on to others until it is gone itself
+        continue
 
 
 def _ignore(_unraisable: object) -> None:
