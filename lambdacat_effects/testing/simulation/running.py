@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias, TypeGuard, TypeVar, cast
 
 import attrs
@@ -23,7 +23,7 @@ from lambdacat_effects.testing.simulation.gate import Gate
 from lambdacat_effects.testing.simulation.interpretation import SIMULATED, SimulatedRun
 from lambdacat_effects.testing.simulation.report import Report
 from lambdacat_effects.testing.simulation.schedules import RandomWalk, Schedule, Written
-from lambdacat_effects.testing.simulation.trace import Resumed
+from lambdacat_effects.testing.simulation.trace import Resumed, Turn
 
 __all__ = ["Check", "Scenario", "check_seed", "perform_once", "simulate", "verdict"]
 
@@ -124,21 +124,12 @@ def perform_once(
                     outcome[:] = [None, error]
             nursery.cancel_scope.cancel()
 
-    hook = sys.unraisablehook
-    try:
-        try:
-            trio.run(main, clock=clock)
-        except trio.TrioInternalError:
-            if not clock.broken:
-                raise
-            # Its tasks will be freed, and each would complain that it could not end.
-            sys.unraisablehook = _ignore
-        if clock.broken:
-            gate.forget()
-            outcome.clear()
-            _let_go(gate, events)
-    finally:
-        sys.unraisablehook = hook
+    def let_go() -> None:
+        gate.forget()
+        outcome.clear()
+        _let_go(gate.trace, events)
+
+    _run_loop(main, clock, let_go)
     value, error = outcome or (None, None)
     stopped = gate.crash or gate.error
     if _is_told_to_exit(error):
@@ -175,9 +166,25 @@ def _without_plans(what: Any) -> Any:
     return Span(what.title(), Now()) if issubclass(type(cast(object, what)), Control) else what
 
 
-def _let_go(gate: Gate, events: list[Event]) -> None:
+def _run_loop(main: Callable[[], Awaitable[None]], clock: VirtualClock, let_go: Callable[[], None]) -> None:
+    hook = sys.unraisablehook
+    try:
+        try:
+            trio.run(main, clock=clock)
+        except trio.TrioInternalError:
+            if not clock.broken:
+                raise
+            # Its tasks will be freed, and each would complain that it could not end.
+            sys.unraisablehook = _ignore
+        if clock.broken:
+            let_go()
+    finally:
+        sys.unraisablehook = hook
+
+
+def _let_go(trace: list[Turn], events: list[Event]) -> None:
     """Free the tasks of an event loop that was ended from outside."""
-    for turn in gate.trace:
+    for turn in trace:
         turn.effect = _without_plans(turn.effect)
     events[:] = [attrs.evolve(event, what=_without_plans(event.what)) for event in events]
     while gc.collect():  # what is closed may hold on to others until it is gone itself
