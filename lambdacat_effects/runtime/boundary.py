@@ -218,7 +218,7 @@ class _Bounded(Table):
             return None
         return (Step(CONTROL, partial(_cross, self._boundary, key, entry)),)
 
-    def _entry(self, step: Step, after: Any) -> Entry:
+    def _entry(self, step: Step, after: Any, answers: bool) -> Entry:  # noqa: ARG002
         # Not adapted to the kind of run: the entries behind the boundary are.
         entry = (step.kind, step.fn, after)
         return (OBSERVED, entry, after) if self.observed else entry

@@ -122,6 +122,7 @@ async def drive(
                 key: Any = type(effect)
                 try:
                     if not credit:
+                        credit = 1  # if this raises, look again before the next effect
                         if told:
                             told = run.is_cancelled()  # else a scope within the plan has caught it
                         if pace is None:

@@ -70,7 +70,7 @@ class _TrioClock:
 
 def live_run(listen: Listener | None) -> Run:
     """What a run on Trio shares. Called within `trio.run`."""
-    return Run(_TrioClock(), listen, _checkpoint, trio.Cancelled, is_cancelled)
+    return Run(_TrioClock(), listen, _checkpoint, trio.Cancelled, is_cancelled, _ticks_of_run)
 
 
 async def _checkpoint(told: bool) -> bool:
@@ -214,7 +214,7 @@ class _Branches:
         self.decided = False
         self.nursery: trio.Nursery
         ranked = asked.policy is Policy.FIRST_COMPLETED or asked.policy is Policy.QUORUM
-        self.ticks = _ticks_of_run() if ranked else None
+        self.ticks = self.run.ticks() if ranked and self.run.ticks is not None else None
 
     async def perform(self) -> Any:
         asked = self.asked
@@ -329,11 +329,7 @@ class _Branches:
             mistake or enough(asked.policy, asked.n, self.total, self.succeeded, len(self.ended.errors))
         ):
             self.decided = True
-            # Branches that end in the tick of the decision tie with it: they were scheduled together, and only the
-            # order of that batch, which Trio draws at random, set them apart. Cancelled at once they would be lost to
-            # it, even a sleep that was over: its own scope cannot catch its end any more. A deadline that is now
-            # passes between this tick and the next.
-            self.nursery.cancel_scope.deadline = trio.current_time()
+            self.run.cut(self.nursery, self.path)
 
     def cancelled(self, outer: BaseException) -> BaseException:
         """Cancelled from outside (or worse), perhaps while branches failed: as in Trio, both go on."""

@@ -120,7 +120,7 @@ def finish(running: Coroutine[Any, Any, Any], what: str) -> Any:
     )
 
 
-def _not_pure(step: Step) -> Step:
+def _not_pure(step: Step, _answers: bool) -> Step:
     if step.kind != ASYNC:
         return step
     fn = step.fn

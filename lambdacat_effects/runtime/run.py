@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from lambdacat_effects.runtime.events import Answered, Cancelled, Failed, Listener, Path, Started
 from lambdacat_effects.runtime.table import Table
@@ -32,7 +32,7 @@ class Clock(Protocol):
 class Run:
     """One run of a plan."""
 
-    __slots__ = ("_checkpoint", "cancelled", "clock", "first", "is_cancelled", "listen", "pace")
+    __slots__ = ("_checkpoint", "cancelled", "clock", "first", "is_cancelled", "listen", "pace", "ticks")
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class Run:
         checkpoint: Callable[[bool], Awaitable[bool]] | None,
         cancelled: type[BaseException],
         is_cancelled: Callable[[], bool],
+        ticks: Callable[[], Any] | None = None,
     ) -> None:
         self.clock: Clock = clock
         self.listen: Listener | None = listen
@@ -48,6 +49,8 @@ class Run:
         """What cancellation looks like."""
         self.is_cancelled: Callable[[], bool] = is_cancelled
         """Whether the current task is cancelled, by whomever."""
+        self.ticks = ticks
+        """Makes a counter of the scheduler's ticks, for those who ask who was first."""
         self.first: int = Pace.FIRST
         """After how many effects of a plan to look at its pace for the first time."""
         self.pace: Pace | None = None
@@ -70,6 +73,14 @@ class Run:
     async def before(self, path: Path, n: int, effect: object, told: bool) -> bool:  # noqa: ARG002
         """A checkpoint before the effect number `n` of the plan at `path`."""
         return await self.checkpoint(told)
+
+    def cut(self, nursery: Any, path: Path) -> None:  # noqa: ARG002
+        """Cancel what is left in the nursery of the combinator at `path`, which has been decided."""
+        # Branches that end in the tick of the decision tie with it: they were scheduled together, and only the order
+        # of that batch, which Trio draws at random, set them apart. Cancelled at once they would be lost to it, even
+        # a sleep that was over: its own scope cannot catch its end any more. A deadline that is now passes between
+        # this tick and the next.
+        nursery.cancel_scope.deadline = self.clock.monotonic()
 
     async def begin(self, path: Path) -> None:
         """A task of the run has begun, for the branch at `path`. A simulation decides when it goes on."""

@@ -92,15 +92,15 @@ class Table(dict[Key, Entry]):
         outer: Table | None,
         *,
         observed: bool,
-        adapt: Callable[[Step], Step] | None,
+        adapt: Callable[[Step, bool], Step] | None,
     ) -> None:
         super().__init__()
         self.bindings: Mapping[Key, Chain] = bindings
         self.outer: Table | None = outer
         self.observed: bool = observed
-        self.adapt: Callable[[Step], Step] | None = adapt
+        self.adapt: Callable[[Step, bool], Step] | None = adapt
         """What this kind of run puts in place of a handler function: where nothing can wait, say, an async one is
-        replaced by one that raises `NotPure`."""
+        replaced by one that raises `NotPure`. It is told whether the function answers, and is no interposer."""
         self.pinned: dict[Key, Entry] = {}
         """What is set rather than resolved."""
         self.insides: dict[Key, Table] = {}
@@ -153,13 +153,13 @@ class Table(dict[Key, Entry]):
         return None
 
     def _linked(self, chain: Chain) -> Entry:
-        entry = self._entry(chain[-1], self.outer)
+        entry = self._entry(chain[-1], self.outer, True)
         for step in reversed(chain[:-1]):
-            entry = self._entry(step, entry)
+            entry = self._entry(step, entry, False)
         return entry
 
-    def _entry(self, step: Step, after: Any) -> Entry:
-        kind, fn = step if self.adapt is None else self.adapt(step)
+    def _entry(self, step: Step, after: Any, answers: bool) -> Entry:
+        kind, fn = step if self.adapt is None else self.adapt(step, answers)
         if self.observed and kind not in (CALL, HANDLED):
             return (OBSERVED, (kind, fn, after), after)
         return (kind, fn, after)

@@ -25,7 +25,7 @@ from lambdacat_effects.testing.recording import Mode, Recorded, Redact, record
 from lambdacat_effects.testing.simulation import Check, Exploration, Report, Scenario, explore, simulate
 from lambdacat_effects.testing.simulation.exploring import seed_in_force
 from lambdacat_effects.testing.simulation.faults import FaultsLike
-from lambdacat_effects.testing.simulation.running import MOST_STEPS
+from lambdacat_effects.testing.simulation.report import MOST_STEPS
 from lambdacat_effects.testing.simulation.story import line, story
 from lambdacat_effects.testing.unperformed import warn_unperformed
 

@@ -46,7 +46,7 @@ from lambdacat_effects.errors import (
     UnhandledEffect,
     WrongHandlerKind,
 )
-from lambdacat_effects.testing.simulation import Advanced, Resumed, Turn, simulate
+from lambdacat_effects.testing.simulation import Advanced, Fault, Resumed, Turn, simulate
 
 
 @effect
@@ -281,10 +281,99 @@ class TestHandlers:
         name = threading.current_thread().name
         assert (name, name, None) == simulate(lambda: (plan(), call_tools(where))).value
 
-    def test_chance_and_names_depend_on_the_place_alone(self):
+    def test_chance_and_names_depend_on_seed_and_place_alone(self):
         """Not on the schedule."""
         scenario = lambda: (parallel(Random(), NewId(), Random()), ambient)  # noqa: E731
-        assert 1 == len({repr(simulate(scenario, seed=seed).value) for seed in range(20)})
+        walks = {repr(simulate(scenario, seed=seed).value) for seed in range(20)}
+        assert 20 == len(walks)
+        for seed in range(5):
+            assert simulate(scenario, seed=seed).value == simulate(scenario, seed=seed, schedule={}).value
+
+    def test_branches_that_end_together_tie(self):
+        """As on Trio, where those of one tick do: the lowest index wins, though it ended second."""
+
+        def scenario():
+            order = []
+
+            def branch(name):
+                yield from Ask(name)
+                order.append(name)
+                return name
+
+            def plan():
+                winner = yield from race(branch("a"), branch("b"))
+                return winner, tuple(order)
+
+            return plan(), Ask.by(lambda ask: ask.question)
+
+        ends = {simulate(scenario, seed=seed).value for seed in range(200)}
+        assert {("a", ("a",)), ("b", ("b",)), ("a", ("a", "b")), ("a", ("b", "a"))} <= ends
+
+    def test_failures_of_one_tick_are_all_told(self):
+        """A branch that fails with the first does not vanish."""
+
+        def scenario():
+            def fails(name):
+                yield from Ask(name)
+                raise ValueError(name)
+
+            return parallel(fails("a"), fails("b")), Ask.by(lambda ask: ask.question)
+
+        groups = {
+            tuple(str(e) for e in simulate(scenario, seed=seed).error.exceptions) for seed in range(100)
+        }
+        assert {("a",), ("b",), ("a", "b")} == groups
+
+    def test_an_answer_and_a_deadline_race(self):
+        """Also where one effect waits and nobody else could go on."""
+
+        async def answer(ask):
+            await trio.lowlevel.checkpoint()
+            return "in time"
+
+        scenario = lambda: (attempt(timeout(60, Ask("x"))), Ask.by(answer))  # noqa: E731
+        ends = [type(simulate(scenario, seed=seed).value).__name__ for seed in range(100)]
+        assert {"Ok", "Err"} == set(ends)
+        assert ends.count("Ok") > 50
+
+    def test_a_plan_that_catches_everything_is_ended(self):
+        """Whatever it is thrown, and although it never lets go of the event loop."""
+
+        def stubborn():
+            while True:
+                try:
+                    yield from Ask("a")
+                except BaseException:
+                    continue
+
+        handlers = Ask.by(lambda ask: ask.question)
+        assert isinstance(simulate(lambda: (stubborn(), handlers), most_steps=100).error, Endless)
+        crashing = simulate(lambda: (stubborn(), handlers), faults=Fault("crash", on=Ask))
+        assert isinstance(crashing.error, Endless)
+
+    def test_a_resource_that_does_not_open_is_told(self):
+        """Instead of waiting for it."""
+        from contextlib import asynccontextmanager
+
+        from lambdacat_effects import Resource
+
+        @asynccontextmanager
+        async def never():
+            await trio.sleep_forever()
+            yield None
+
+        error = simulate(lambda: (Ask("a"), Ask.by(str).using(Resource("it", never)))).error
+        assert isinstance(error, Deadlock)
+        assert "resource" in str(error)
+
+    def test_the_end_of_the_program_passes(self):
+        """A keyboard interrupt is no failure of a run."""
+
+        def interrupts(ask):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            simulate(lambda: (parallel(Ask("a"), Sleep(1)), Ask.by(interrupts)))
 
     def test_notes_are_written(self):
         """A handler of `Log` gets them in the order of the run."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import traceback
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
 from lambdacat_effects.errors import InvalidArgument, NondeterminismError, SimulationFailure
 from lambdacat_effects.testing.simulation.faults import FaultsLike, listed
-from lambdacat_effects.testing.simulation.report import Report
+from lambdacat_effects.testing.simulation.report import MOST_STEPS, Report
 from lambdacat_effects.testing.simulation.running import (
-    MOST_STEPS,
     Scenario,
     check_seed,
     perform_once,
@@ -26,7 +26,7 @@ from lambdacat_effects.testing.simulation.schedules import (
     Schedule,
     Written,
 )
-from lambdacat_effects.testing.simulation.shrinking import Failing, shrunk
+from lambdacat_effects.testing.simulation.shrinking import Failing, raised_at, shrunk, sign
 from lambdacat_effects.testing.simulation.story import line, story
 from lambdacat_effects.testing.simulation.trace import path_text
 
@@ -56,9 +56,10 @@ def explore(
     """Run a scenario under many schedules and faults; raise the shortest failure found.
 
     A run fails if the scenario's `check(report)` raises, or if the plan does, unless the check looked at
-    `report.error` and let it pass, or the error is nothing but injected faults. The first run is the plainest; the
+    `report.error` and let it pass, or the error is nothing but injected faults; and if it is stopped, since nobody
+    could go on (`Deadlock`) or it did not end (`Endless`). The first run is the plainest; the
     others take turns among random walks, random priorities (PCT) and a few preemptions of the plainest run. With
-    `faults=Faults(...)` three quarters of them have faults.
+    `faults=Faults(...)` four of five have faults.
 
     A failing run is done a second time, and then made shorter: fewer switches, fewer faults, smaller values.
 
@@ -79,7 +80,7 @@ def explore(
     seen: set[tuple[Any, ...]] = set()
     steps = length = 0
     for number in range(runs):
-        some = certain if number % 4 == 3 else wanted
+        some = certain if number % 5 == 4 else wanted
         report, check = perform_once(
             scenario, schedule_for(seed, number, length), some, f"{seed}/{number}", most_steps
         )
@@ -89,6 +90,7 @@ def explore(
                 scenario, schedule_for(seed, number, length), some, f"{seed}/{number}", most_steps
             )
             _compare(report, again, f"seed {seed!r}, run {number}")
+            _compare_ends(error, verdict(again, check), f"seed {seed!r}, run {number}")
             failing = Failing(report, error)
             name = getattr(scenario, "__name__", "scenario")
             least = shrunk(scenario, failing, most_steps)
@@ -135,6 +137,11 @@ def _compare(one: Report, other: Report, what: str) -> None:
         raise _differs(what, f"in its length: {len(one.trace)} steps, and then {len(other.trace)}")
 
 
+def _compare_ends(one: BaseException, other: BaseException | None, what: str) -> None:
+    if other is None or sign(one) != sign(other):
+        raise _differs(what, f"only in how it ended: by {one!r}, and then by {other!r}")
+
+
 def _differs(what: str, difference: str) -> NondeterminismError:
     return NondeterminismError(
         f"the same run ({what}) was done twice, and differed {difference}.\n"
@@ -161,18 +168,21 @@ def failure(scenario: str, seed: int | str, run: str, found: Failing, least: Fai
         *[f"  fault: {fault!r}" for fault in report.faults],
         "To do it again, put this into a test:",
         "",
-        f"    {line(report, scenario)}",
+        f"    {line(report, scenario, checked=error is not report.unexpected)}",
         "",
     ]
     return SimulationFailure("\n".join(parts), seed=seed, report=report)
 
 
 def _raised(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        members = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        told = "\n".join(_raised(member) for member in members).replace("\n", "\n  ")
+        return f"{cast(Any, error).__class__.__name__}: {cast(Any, error)}\n  {told}"
     said = "".join(traceback.format_exception_only(error)).rstrip()
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
+    last = raised_at(error)
+    if last is None:
         return said
-    last = frames[-1]
     return f"{said}\n  at {last.filename}:{last.lineno}" + (f": {last.line}" if last.line else "")
 
 
@@ -185,7 +195,7 @@ def seed_in_force(seed: int | str | None) -> int | str:
     """The seed from `LAMBDACAT_SEED`, or else this one, or else a new one."""
     given = os.environ.get("LAMBDACAT_SEED")
     if given:
-        return int(given) if given.lstrip("-").isdigit() else given
+        return int(given) if re.fullmatch("-?[0-9]+", given) else given
     if seed is None:
         return secrets.randbelow(2**32)
     check_seed(seed)
@@ -195,7 +205,7 @@ def seed_in_force(seed: int | str | None) -> int | str:
 def _runs(runs: Any) -> int:
     given = os.environ.get("LAMBDACAT_RUNS")
     if given:
-        if not given.isdigit() or int(given) < 1:
+        if not re.fullmatch("[0-9]+", given) or int(given) < 1:
             raise InvalidArgument(f"LAMBDACAT_RUNS is a number of runs, at least 1; got {given!r}")
         return int(given)
     if not isinstance(runs, int) or isinstance(runs, bool) or runs < 1:

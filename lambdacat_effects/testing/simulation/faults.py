@@ -72,6 +72,11 @@ class Fault:
     """What `fail` and `lost_reply` raise in place of `FaultInjected`: an exception or its class."""
 
     def __attrs_post_init__(self) -> None:
+        place: Any = self.path
+        if place is not None and not (isinstance(place, tuple) and place and isinstance(place[0], str)):
+            raise InvalidArgument(f"a path is a tuple, such as ('research', 3, 0); got {place!r}")
+        if self.step is not None and (type(self.step) is not int or self.step < 0):
+            raise InvalidArgument(f"a step is a number in the trace, from 0; got {self.step!r}")
         if self.kind not in _KINDS:
             raise InvalidArgument(f"a fault is one of {', '.join(_KINDS)}; got {self.kind!r}")
         check_probability(self.kind, self.probability)
@@ -223,15 +228,20 @@ class Injector:
 
 def is_injected(error: BaseException | None, injected: Iterable[BaseException]) -> bool:
     """Whether an error is nothing but injected faults, or was raised `from` one."""
-    known = {id(e) for e in injected}
+    return error is not None and _comes_from(error, {id(e) for e in injected}, set())
+
+
+def _comes_from(error: BaseException, known: set[int], above: set[int]) -> bool:
+    if id(error) in known:
+        return True
+    if id(error) in above:  # raised from itself
+        return False
+    above = above | {id(error)}
     if isinstance(error, BaseExceptionGroup):
         members = cast("BaseExceptionGroup[BaseException]", error).exceptions
-        return all(is_injected(e, injected) for e in members)
-    while error is not None:
-        if id(error) in known:
+        if all(_comes_from(member, known, above) for member in members):
             return True
-        error = error.__cause__
-    return False
+    return error.__cause__ is not None and _comes_from(error.__cause__, known, above)
 
 
 def _is_effect_class(thing: object) -> bool:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Coroutine, Generator
+from bisect import bisect_left, insort
+from collections.abc import Coroutine, Generator, Sequence
+from contextlib import nullcontext
+from heapq import heappop, heappush
 from operator import itemgetter
 from types import coroutine
 from typing import Any
@@ -25,33 +28,85 @@ from lambdacat_effects.runtime.live import is_cancelled
 from lambdacat_effects.testing.simulation.clock import VirtualClock
 from lambdacat_effects.testing.simulation.faults import Fault, Injector
 from lambdacat_effects.testing.simulation.schedules import Schedule
-from lambdacat_effects.testing.simulation.trace import Advanced, Resumed, Turn, path_text, plain_text
+from lambdacat_effects.testing.simulation.trace import Advanced, Decided, Resumed, Turn, path_text, plain_text
 
 __all__ = ["Gate"]
 
 _MORE_STEPS = 10_000
 
 
-class _Stopped(BaseException):
-    """Ends a plan that goes on, step after step, after it was told to stop."""
-
-
 @attrs.define(eq=False)
 class _Parked:
     task: trio.lowlevel.Task
     what: Any
-    passed_over: bool
-    due: float = -math.inf
-    """When it may go on."""
+    due: float
+    """When it may go on, if it sleeps."""
+    is_ready: bool = False
+    since: int = 0
+    """After how many turns it could go on."""
+
+    def cancelled(self, _raise: object) -> trio.lowlevel.Abort:
+        """When a task goes on is for the schedule to say, unless it sleeps."""
+        return trio.lowlevel.Abort.FAILED if self.is_ready else trio.lowlevel.Abort.SUCCEEDED
+
+
+@attrs.frozen(eq=False)
+class _Decision:
+    path: Path
+    nursery: trio.Nursery
+    at: int
+    """After how many turns it was taken."""
+
+
+class _Births(Sequence[Path]):
+    """The paths at which parked tasks began, found where they are asked for."""
+
+    def __init__(
+        self, paths: list[Path], parked: dict[Path, _Parked], born: dict[trio.lowlevel.Task, Path]
+    ) -> None:
+        self._paths = paths
+        self._parked = parked
+        self._born = born
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        path = self._paths[int(index)]
+        parked = self._parked.get(path)  # a decision is not parked
+        return path if parked is None else self._born[parked.task]
+
+
+class _Ticks(nullcontext[None]):
+    """The gate's ticks, for as long as a combinator counts them."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__()
+        self._gate = gate
+
+    @property
+    def now(self) -> int:
+        return self._gate.now
+
+
+async def _for_ever() -> None:
+    """What a task does that cannot be ended otherwise, until the event loop is."""
+    await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.FAILED)
 
 
 class Gate:
     """Decides who goes on, and keeps the trace."""
 
-    def __init__(self, schedule: Schedule, faults: Injector, clock: VirtualClock, most_steps: int) -> None:
+    def __init__(
+        self, schedule: Schedule, faults: Injector, clock: VirtualClock, seed: int | str, most_steps: int
+    ) -> None:
         self.schedule = schedule
         self.faults = faults
         self.clock = clock
+        self.seed = seed
+        """What chance is drawn from."""
         self.trace: list[Turn] = []
         self.chosen: dict[int, int] = {}
         """The choices that were not 0, by step."""
@@ -64,7 +119,19 @@ class Gate:
         self.shields: list[trio.CancelScope] = []
         """What is to be undone when the run is stopped, and its clean-up does not end."""
         self._most_steps = most_steps
+        self.now = 0
+        """The tick, for those who ask who was first: that of a decision lasts until it has been carried out."""
+        self._dead = False
+        """Whether the event loop is being ended."""
         self._parked: dict[Path, _Parked] = {}
+        self._ready: list[Path] = []
+        """Of those that are parked, who could go on, in order."""
+        self._asleep: list[tuple[float, Path]] = []
+        """Of those that are parked, who sleeps until when: a heap. Some may have been woken."""
+        self._last_parked: Path | None = None
+        """Where the task is parked that had the last turn."""
+        self._releases = 0
+        self._decisions: list[_Decision] = []
         self._waiting: dict[Path, Any] = {}
         self._born: dict[trio.lowlevel.Task, Path] = {}
         self._holder: trio.lowlevel.Task | None = None
@@ -72,13 +139,14 @@ class Gate:
         self._timer = math.inf
         self._advances = False
         """Whether the clock has been chosen to go on, as soon as nobody runs."""
-        self._patience = 20
+        self._patience = 30
+        self._refused = 0
         self._scope: trio.CancelScope | None = None
 
     async def turn(self, path: Path, what: Any) -> None:
         """Wait for the turn to go on with `what`: a task that begins, or one that has waited."""
         task = trio.lowlevel.current_task()
-        if self._holder is task and (self._alone() or not self.schedule.lets_go(len(self.trace))):
+        if self._keeps_turn(task) and (self._alone() or not self.schedule.lets_go(len(self.trace))):
             self._append(Turn(len(self.trace), path, what))
         else:
             await self._park(task, path, what)
@@ -92,7 +160,7 @@ class Gate:
         task = trio.lowlevel.current_task()
         step = len(self.trace)
         tell = False
-        if self._holder is not task:
+        if not self._keeps_turn(task):
             tell = await self._park(task, path, effect)
         elif self._alone() and math.isinf(deadline := trio.current_effective_deadline()):
             if deadline < 0 and not told and self.schedule.lets_go(step):
@@ -110,7 +178,14 @@ class Gate:
             finally:
                 self._holder = task  # nobody else could run meanwhile
         if self.crash is not None:
-            raise self.crash
+            self._refused += 1
+            if self._refused > _MORE_STEPS:  # whatever it is thrown, it catches
+                self.error = self.error or self._endless()
+                self._give_up()
+                await _for_ever()
+            raise self.crash.with_traceback(None)  # else those of all raisings would pile up on it
+        if self._dead:
+            await _for_ever()
 
     def fault(self, path: Path, effect: Any) -> Fault | None:
         """What happens to the effect whose turn it is."""
@@ -177,13 +252,21 @@ class Gate:
                     await self._stop_or_give_up()
         except Exception as error:
             self.error = error
-            self.clock.broken = True  # without a gatekeeper nobody would ever wake
+            self._give_up()  # without a gatekeeper nobody would ever wake
 
     def forget(self) -> None:
         """Let go of all tasks."""
         self._holder = self._last = self._scope = None
-        for kept in (self._parked, self._waiting, self._born, self.shields):
+        for kept in (self._parked, self._waiting, self._born, self.shields, self._decisions):
             kept.clear()
+
+    def ticks(self) -> _Ticks:
+        """A counter of the run's ticks."""
+        return _Ticks(self)
+
+    def cut(self, nursery: trio.Nursery, path: Path) -> None:
+        """Have a combinator cancel what is left of it, once the tick is over in which it was decided."""
+        self._decisions.append(_Decision(path, nursery, self._releases))
 
     def _goes_on(self) -> bool:
         """Let somebody go on, or the clock. Answers whether anybody could."""
@@ -196,68 +279,123 @@ class Gate:
             next_timer = min(self._timer, self._next_due())
             if next_timer < math.inf:  # else whoever slept has been stopped since
                 self.clock.advance(next_timer)
+                self._wake()
             self.trace[-1].effect = Advanced(self.clock.time)
         return True
 
     async def _stop_or_give_up(self) -> None:
-        if self.error is None:
-            if self.open:  # else resources are being opened or closed, which is no part of the plan
-                self._stop(self._deadlock())
+        if self.error is None and self.open:
+            self._stop(self._deadlock())
         elif any(shield.shield for shield in self.shields):
             for shield in self.shields:
                 shield.shield = False
         elif self._patience:
-            # It was told to stop, and does not. It may wait for a thread, which no cancellation ends.
+            # A resource is being opened or closed, perhaps by a thread. Or the run was told to stop, and does not: it
+            # may wait for a thread, which no cancellation ends.
             self._patience -= 1
             await trio.to_thread.run_sync(time.sleep, 0.01)
         else:
-            self.clock.broken = True  # somebody shields a wait for ever: only ending the event loop ends that
+            self.error = self.error or Deadlock("a resource of the handlers does not get opened, or closed")
+            self._give_up()  # somebody shields a wait for ever, say
 
     def _choose(self) -> bool:
         """Let a parked task go on, or have the clock do so. Answers whether there was anything to choose."""
-        now, last = self.clock.time, self._last
-        order: list[Path] = []
-        first: Path | None = None
-        clock = self._timer < math.inf
-        for path, parked in self._parked.items():
-            if parked.due > now:
-                clock = clock or parked.due < math.inf
-            elif parked.task is last:
-                first = path
-            else:
-                order.append(path)
-        order.sort()
-        if first is not None:
-            order.insert(0, first)
-        choices = len(order) + clock
-        if not choices:
-            return False
-        step = len(self.trace)
-        choice = 0
-        if choices > 1:
-            born = [self._born[self._parked[path].task] for path in order]
-            choice = self.schedule.pick(step, born, clock, first is not None)
-            if choice:
-                self.chosen[step] = choice
-        instead = order[0] if choice else None
-        if choice == len(order):
-            self._advances = True
-            self._last = None  # those whose time has come are equals: the lowest goes first
-            self._append(Turn(step, (), Advanced(self.clock.time), None, choices, choice, instead))
-            chosen = None
+        if self._decisions and self._decide():
+            return True
+        ready = self._ready
+        first = self._last_parked
+        if first is not None:  # in front of the others
+            del ready[bisect_left(ready, first)]
+            ready.insert(0, first)
+        try:
+            clock = self._timer < math.inf or self._next_due() < math.inf
+            choices = len(ready) + clock
+            if not choices:
+                return False
+            choice = self._picked(ready, clock, first is not None)
+            instead = ready[0] if choice else None
+            chosen = ready[choice] if choice < len(ready) else None
+        finally:
+            if first is not None:
+                del ready[0]
+                insort(ready, first)
+        if chosen is not None:
+            self._release(chosen, choices, choice, instead)
         else:
-            chosen = self._parked[order[choice]]
-            self._append(Turn(step, order[choice], chosen.what, None, choices, choice, instead))
-            self._holder = self._last = chosen.task
-            if chosen.task is not trio.lowlevel.current_task():
-                trio.lowlevel.reschedule(chosen.task)
-        for path in order:
-            if self._parked[path] is not chosen:
-                self._parked[path].passed_over = True
+            self._advances = True
+            self._last = self._last_parked = (
+                None  # those whose time has come are equals: the lowest goes first
+            )
+            self._append(Turn(len(self.trace), (), Advanced(self.clock.time), None, choices, choice, instead))
         return True
 
+    def _picked(self, paths: list[Path], clock: bool, resumes: bool) -> int:
+        """The schedule's choice, which is kept."""
+        if len(paths) + clock < 2:
+            return 0
+        step = len(self.trace)
+        choice = self.schedule.pick(step, _Births(paths, self._parked, self._born), clock, resumes)
+        if choice:
+            self.chosen[step] = choice
+        return choice
+
+    def _decide(self) -> bool:
+        """Let a decided combinator cancel what is left, or one go on that may end in the same tick, and so tie.
+
+        That may be whoever could go on when it was decided. Answers whether there was a decision to take.
+        """
+        decision = self._decisions[0]
+        if not decision.nursery.child_tasks:
+            del self._decisions[0]
+            return bool(self._decisions) and self._decide()
+        ties = [path for path in self._ready if self._parked[path].since <= decision.at]
+        choice = self._picked([decision.path, *ties], False, False)
+        if choice:
+            self._release(ties[choice - 1], len(ties) + 1, choice, decision.path)
+            return True
+        del self._decisions[0]
+        self._releases += 1
+        decision.nursery.cancel_scope.deadline = self.clock.time
+        self._append(Turn(len(self.trace), decision.path, Decided(), None, len(ties) + 1))
+        return True
+
+    def _release(self, path: Path, choices: int, choice: int, instead: Path | None) -> None:
+        parked = self._parked[path]
+        self._append(Turn(len(self.trace), path, parked.what, None, choices, choice, instead))
+        self._releases += 1
+        if not self._decisions:
+            self.now = self._releases
+        self._holder = self._last = parked.task
+        if parked.task is not trio.lowlevel.current_task():
+            trio.lowlevel.reschedule(parked.task)
+
+    def _wake(self) -> None:
+        """Those who slept until now can go on."""
+        while self._asleep and self._asleep[0][0] <= self.clock.time:
+            _, path = heappop(self._asleep)
+            parked = self._parked.get(path)
+            if parked is not None and parked.due <= self.clock.time and not parked.is_ready:
+                self._put(path, parked)
+
+    def _put(self, path: Path, parked: _Parked) -> None:
+        parked.is_ready = True
+        parked.since = self._releases
+        insort(self._ready, path)
+        if parked.task is self._last:
+            self._last_parked = path
+
     def _next_due(self) -> float:
-        return min((p.due for p in self._parked.values() if p.due > self.clock.time), default=math.inf)
+        while self._asleep:
+            due, path = self._asleep[0]
+            parked = self._parked.get(path)
+            if parked is not None and parked.due == due and not parked.is_ready:
+                return due
+            heappop(self._asleep)  # it was cancelled
+        return math.inf
+
+    def _keeps_turn(self, task: trio.lowlevel.Task) -> bool:
+        """Whether the task may go on: not while a decision is to be carried out, which somebody has to choose."""
+        return self._holder is task and not self._decisions
 
     def _has_turn(self, task: trio.lowlevel.Task) -> bool:
         return self._holder is task
@@ -267,49 +405,60 @@ class Gate:
 
     async def _park(self, task: trio.lowlevel.Task, path: Path, what: Any, *, due: float = -math.inf) -> bool:
         """Wait until it is this task's turn. Answers whether another had its turn meanwhile."""
+        if self._dead:
+            await _for_ever()
         had_turn = self._has_turn(task)
         self._born.setdefault(task, path)
         assert path not in self._parked, f"two tasks at {path}"
-        parked = self._parked[path] = _Parked(task, what, not had_turn, due)
-        if had_turn:
-            self._holder = None
-            # Without the gatekeeper, where nobody else is about to run: waking it would take three times as long.
-            now = trio.lowlevel.current_statistics()
-            if now.tasks_runnable == 0:
-                self._timer = now.seconds_to_next_deadline  # all that is asked now is whether there is one
-                self._choose()
-                if self._has_turn(task):
-                    del self._parked[path]
-                    return parked.passed_over
-
-        def cancelled(_raise: object) -> trio.lowlevel.Abort:
-            # When a task goes on is for the schedule to say, unless it sleeps.
-            return (
-                trio.lowlevel.Abort.SUCCEEDED if parked.due > self.clock.time else trio.lowlevel.Abort.FAILED
-            )
-
+        parked = self._parked[path] = _Parked(task, what, due)
+        if due > self.clock.time:
+            if due < math.inf:
+                heappush(self._asleep, (due, path))
+        else:
+            self._put(path, parked)
+        before = self._releases
         try:
-            await trio.lowlevel.wait_task_rescheduled(cancelled)
+            if had_turn:
+                self._holder = None
+                # Without the gatekeeper, where nobody else is about to run: that takes a third of the time.
+                now = trio.lowlevel.current_statistics()
+                if now.tasks_runnable == 0:
+                    self._timer = (
+                        now.seconds_to_next_deadline
+                    )  # all that is asked now is whether there is one
+                    self._choose()
+            if not self._has_turn(task):
+                await trio.lowlevel.wait_task_rescheduled(parked.cancelled)
         finally:
             del self._parked[path]
-        return parked.passed_over
+            if parked.is_ready:
+                del self._ready[bisect_left(self._ready, path)]
+                if self._last_parked == path:
+                    self._last_parked = None
+        return not had_turn or self._releases > before + 1
 
     def _append(self, turn: Turn) -> None:
         self.trace.append(turn)
         if turn.step < self._most_steps:
             return
         if self.error is None:
-            self._stop(
-                Endless(
-                    f"the run had not ended after {self._most_steps} steps, at {path_text(turn.path)}: "
-                    f"{turn.text()}. If it is meant to be so long, raise the limit, as in most_steps=1_000_000"
-                )
-            )
+            self._stop(self._endless())
         elif turn.step >= self._most_steps + _MORE_STEPS:
-            self.crash = self.crash or _Stopped()
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """End the event loop, as nothing else ends the run."""
+        self._dead = self.clock.broken = True
+
+    def _endless(self) -> Endless:
+        turn = self.trace[-1]
+        return Endless(
+            f"the run had not ended after {turn.step} steps, at {path_text(turn.path)}: {turn.text()}. "
+            "If it is meant to be so long, raise the limit, as in most_steps=1_000_000"
+        )
 
     def _deadlock(self) -> Deadlock:
-        asleep = {path: parked.what.effect for path, parked in self._parked.items()}  # for ever
+        asleep = {path: parked.what.effect for path, parked in self._parked.items()}  # for ever, all of them
         waiting = "\n".join(
             f"  {path_text(path)} waits for {plain_text(what)}"
             for path, what in sorted({**self._waiting, **asleep}.items(), key=itemgetter(0))

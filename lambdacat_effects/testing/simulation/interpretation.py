@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import suppress
 from typing import Any, TypeAlias, TypeVar
 
@@ -18,11 +18,13 @@ from lambdacat_effects.runtime.pure import located_id, located_random
 from lambdacat_effects.runtime.resource import opened
 from lambdacat_effects.runtime.run import Pace, Run, Scope
 from lambdacat_effects.runtime.scopes import Opening
-from lambdacat_effects.runtime.table import ASYNC, CONTROL, LOCATED, PLAIN, Chain, Key, Step, Table
+from lambdacat_effects.runtime.table import ASYNC, CONTROL, GENERATOR, LOCATED, PLAIN, Chain, Key, Step, Table
 from lambdacat_effects.testing.simulation.faults import Crash, Fault
 from lambdacat_effects.testing.simulation.gate import Gate
 
 __all__ = ["SIMULATED", "SimulatedRun"]
+
+_current_gate: trio.lowlevel.RunVar[Gate] = trio.lowlevel.RunVar("lambdacat gate")
 
 A = TypeVar("A")
 
@@ -35,10 +37,14 @@ class SimulatedRun(Run):
     __slots__ = ("gate",)
 
     def __init__(self, gate: Gate, listen: Listener) -> None:
-        super().__init__(gate.clock, listen, _checkpoint, trio.Cancelled, is_cancelled)
+        super().__init__(gate.clock, listen, _checkpoint, trio.Cancelled, is_cancelled, gate.ticks)
         self.gate: Gate = gate
+        _current_gate.set(gate)
         self.first = 1
         self.pace = _BeforeEachEffect(self)
+
+    def cut(self, nursery: Any, path: Path) -> None:
+        self.gate.cut(nursery, path)
 
     async def begin(self, path: Path) -> None:
         await self.gate.turn(path, Branch(int(path[-1]), ""))
@@ -79,9 +85,11 @@ def _gate(scope: Scope) -> Gate:
     return scope.run.gate
 
 
-def _gated(step: Step) -> Step:
+def _gated(step: Step, answers: bool) -> Step:
     """A handler function that faults may befall and that waits by way of the gate."""
     kind, fn = step
+    if kind == GENERATOR and answers:
+        return Step(GENERATOR, _fallible_plan(fn))
     if kind not in (PLAIN, LOCATED, ASYNC):
         return step
 
@@ -104,6 +112,41 @@ def _fallible(ask: _Ask) -> _Ask:
     return gated
 
 
+def _fallible_plan(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A generator function that faults may befall."""
+
+    def planned(effect: Any) -> Any:
+        gate = _current_gate.get()
+        turn = gate.trace[-1]  # that of this effect: the handler is called as soon as it is its turn
+        fault = gate.fault(turn.path, effect) if turn.effect is effect else None
+        return fn(effect) if fault is None else _suffering(fault, fn, effect, gate)
+
+    return planned
+
+
+def _suffering(fault: Fault, fn: Callable[[Any], Any], effect: Any, gate: Gate) -> Generator[Any, Any, Any]:
+    """As `_suffer`, for a handler that is a plan."""
+    plan: Callable[[Any], Generator[Any, Any, Any]] = fn
+    if fault.kind == "delay":
+        yield from Sleep(fault.seconds)
+        return (yield from plan(effect))
+    if fault.kind == "duplicate":
+        answer = yield from plan(effect)
+        with suppress(Exception):
+            yield from plan(effect)
+        return answer
+    if fault.kind == "lost_reply":
+        yield from plan(effect)
+    raise _raised_for(fault, effect, gate)
+
+
+def _raised_for(fault: Fault, effect: Any, gate: Gate) -> BaseException:
+    error = gate.faults.error(fault, effect)
+    if isinstance(error, Crash):
+        gate.crash = error
+    return error
+
+
 async def _suffer(fault: Fault, ask: _Ask, effect: Any, scope: Scope) -> Any:
     gate = _gate(scope)
     if fault.kind == "delay":
@@ -111,15 +154,13 @@ async def _suffer(fault: Fault, ask: _Ask, effect: Any, scope: Scope) -> Any:
         return await ask(effect, scope)
     if fault.kind == "duplicate":
         answer = await ask(effect, scope)
+        await gate.turn(scope.path, effect)  # others may come between
         with suppress(Exception):  # nobody waits for the second answer
             await ask(effect, scope)
         return answer
     if fault.kind == "lost_reply":
         await ask(effect, scope)
-    error = gate.faults.error(fault, effect)
-    if isinstance(error, Crash):
-        gate.crash = error
-    raise error
+    raise _raised_for(fault, effect, gate)
 
 
 async def _sleep(effect: Sleep, scope: Scope) -> None:
@@ -170,11 +211,11 @@ async def _opening(effect: Opening[Any], scope: Scope) -> Any:
 
 
 def _random(_effect: Random, scope: Scope) -> float:
-    return located_random(0, scope)
+    return located_random(_gate(scope).seed, scope)
 
 
 def _new_id(_effect: NewId, scope: Scope) -> str:
-    return located_id(0, scope)
+    return located_id(_gate(scope).seed, scope)
 
 
 _BINDINGS: dict[Key, Chain] = {

@@ -10,7 +10,10 @@ from lambdacat_effects.runtime.events import Event
 from lambdacat_effects.testing.simulation.faults import Fault, is_injected
 from lambdacat_effects.testing.simulation.trace import Turn
 
-__all__ = ["Report"]
+__all__ = ["MOST_STEPS", "Report"]
+
+MOST_STEPS = 100_000
+"""How many steps a run may take, unless told otherwise."""
 
 
 @attrs.define(eq=False)
@@ -31,34 +34,42 @@ class Report:
     """What was injected: `simulate(..., faults=...)` injects it again."""
     events: list[Event]
     """What the run told, for `performed` and for reports."""
-    _value: Any = None
-    _error: BaseException | None = None
-    _injected: tuple[BaseException, ...] = ()
+    seed: int | str = 0
+    """What chance was drawn from."""
+    most_steps: int = MOST_STEPS
+    """How many steps it might have taken."""
+    outcome: tuple[Any, BaseException | None] = (None, None)
+    """The plan's answer and its error. To look at either this way does not count as looking."""
+    injected: tuple[BaseException, ...] = ()
+    """What was raised for faults."""
     looked: bool = False
-    """Whether somebody has asked how it ended."""
+    """Whether somebody has asked how it ended, by `value` or `error`."""
 
     @property
     def value(self) -> Any:
         """The plan's answer. Raises its error, if it failed."""
         self.looked = True
-        if self._error is not None:
-            raise self._error
-        return self._value
+        if self.outcome[1] is not None:
+            raise self.outcome[1]
+        return self.outcome[0]
 
     @property
     def error(self) -> BaseException | None:
         """What the plan raised, if it failed."""
         self.looked = True
-        return self._error
+        return self.outcome[1]
 
     def unwrap(self) -> Any:
-        """The plan's answer. Raises its error, if it failed."""
-        return self.value
+        """The plan's answer. Raises what is `unexpected`; what failed by injected faults alone answers None."""
+        if self.unexpected is not None:
+            raise self.unexpected
+        return self.outcome[0]
 
     @property
     def unexpected(self) -> BaseException | None:
         """What the plan raised, unless it is nothing but injected faults, or was raised `from` one."""
-        return None if is_injected(self._error, self._injected) else self._error
+        error = self.outcome[1]
+        return None if is_injected(error, self.injected) else error
 
     @property
     def switches(self) -> int:
@@ -66,7 +77,8 @@ class Report:
         return len(self.schedule)
 
     def __repr__(self) -> str:
-        ended = f"raised {self._error!r}" if self._error is not None else f"answered {self._value!r}"
+        value, error = self.outcome
+        ended = f"answered {value!r}" if error is None else f"raised {error!r}"
         return (
             f"<simulation of {self.plan}: {ended} after {len(self.trace)} steps, {self.time:g} virtual seconds, "
             f"{len(self.schedule)} switches, {len(self.faults)} faults>"

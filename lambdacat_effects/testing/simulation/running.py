@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias, TypeGuard, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import attrs
 import trio
@@ -13,7 +13,7 @@ import trio
 from lambdacat_effects.effects.ambient import Now
 from lambdacat_effects.effects.control import Control, Span
 from lambdacat_effects.effects.effect import Performs, performable, plan_name
-from lambdacat_effects.errors import InvalidArgument
+from lambdacat_effects.errors import Deadlock, Endless, InvalidArgument
 from lambdacat_effects.runtime.events import Event
 from lambdacat_effects.runtime.handler import Handler
 from lambdacat_effects.testing.simulation.clock import VirtualClock
@@ -21,7 +21,7 @@ from lambdacat_effects.testing.simulation.faults import Fault, FaultsLike, Injec
 from lambdacat_effects.testing.simulation.fingerprint import fingerprint
 from lambdacat_effects.testing.simulation.gate import Gate
 from lambdacat_effects.testing.simulation.interpretation import SIMULATED, SimulatedRun
-from lambdacat_effects.testing.simulation.report import Report
+from lambdacat_effects.testing.simulation.report import MOST_STEPS, Report
 from lambdacat_effects.testing.simulation.schedules import RandomWalk, Schedule, Written
 from lambdacat_effects.testing.simulation.trace import Resumed, Turn
 
@@ -35,8 +35,6 @@ Scenario: TypeAlias = Callable[
     [], "tuple[Performs[Any, Any], Handler[Any]] | tuple[Performs[Any, Any], Handler[Any], Check]"
 ]
 """A function that makes a plan, its handlers, and perhaps a check, fresh each time."""
-
-MOST_STEPS = 100_000
 
 
 def simulate(
@@ -77,14 +75,20 @@ def simulate(
 def verdict(report: Report, check: Check | None) -> BaseException | None:
     """What is wrong with a run, if anything.
 
-    What the check raises; or the plan's error, unless the check looked at it (and let it pass) or it is nothing
-    but injected faults.
+    That it was stopped (`Deadlock`, `Endless`); what the check raises; or the plan's error, unless the check looked
+    at it and let it pass, or it is nothing but injected faults.
     """
     report.looked = False
+    if isinstance(report.unexpected, (Deadlock, Endless)):
+        return report.unexpected
     if check is not None:
         try:
             check(report)
-        except Exception as error:
+        except BaseException as error:
+            # Those of pytest: `fail` is a failure as any other, `skip` and `xfail` are none.
+            outcome = type(error).__module__ == "_pytest.outcomes" and type(error).__name__ == "Failed"
+            if not (isinstance(error, Exception) or outcome):
+                raise
             return error
     return None if check is not None and report.looked else report.unexpected
 
@@ -100,7 +104,7 @@ def perform_once(
     _check_alone()
     clock = VirtualClock()
     injector = Injector(faults, seed)
-    gate = Gate(schedule, injector, clock, most_steps)
+    gate = Gate(schedule, injector, clock, seed, most_steps)
     events: list[Event] = []
     outcome: list[Any] = []
     made: list[Any] = []
@@ -121,6 +125,8 @@ def perform_once(
                 except (trio.Cancelled, GeneratorExit):
                     raise
                 except BaseException as error:
+                    if _tells_to_exit(error) is not None:
+                        raise
                     outcome[:] = [None, error]
             nursery.cancel_scope.cancel()
 
@@ -131,32 +137,31 @@ def perform_once(
 
     _run_loop(main, clock, let_go)
     value, error = outcome or (None, None)
-    stopped = gate.crash or gate.error
-    if _is_told_to_exit(error):
-        raise error
-    if stopped is not None:
+    if gate.error is not None or gate.crash is not None:
         value, error = None, gate.error or gate.crash
-    name, print_, check = made
+    name, code, check = made
     report = Report(
-        name,
-        print_,
-        clock.time,
-        gate.trace,
-        gate.chosen,
-        injector.injected,
-        events,
-        value,
-        error,
-        tuple(injector.errors),
+        plan=name,
+        fingerprint=code,
+        time=clock.time,
+        trace=gate.trace,
+        schedule=gate.chosen,
+        faults=injector.injected,
+        events=events,
+        seed=seed,
+        most_steps=most_steps,
+        outcome=(value, error),
+        injected=tuple(injector.errors),
     )
     return report, check
 
 
-def _is_told_to_exit(error: Any) -> TypeGuard[BaseException]:
-    """Whether an error is, or holds, what ends the whole program."""
+def _tells_to_exit(error: Any) -> BaseException | None:
+    """What ends the whole program, if an error is or holds such a thing."""
     if isinstance(error, BaseExceptionGroup):
-        return any(_is_told_to_exit(e) for e in cast("BaseExceptionGroup[BaseException]", error).exceptions)
-    return isinstance(error, (KeyboardInterrupt, SystemExit))
+        members = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        return next((leaf for leaf in map(_tells_to_exit, members) if leaf is not None), None)
+    return error if isinstance(error, (KeyboardInterrupt, SystemExit)) else None
 
 
 def _without_plans(what: Any) -> Any:
@@ -171,6 +176,11 @@ def _run_loop(main: Callable[[], Awaitable[None]], clock: VirtualClock, let_go: 
     try:
         try:
             trio.run(main, clock=clock)
+        except BaseExceptionGroup as group:
+            leaf = _tells_to_exit(group)
+            if leaf is None:
+                raise
+            raise leaf from None
         except trio.TrioInternalError:
             if not clock.broken:
                 raise

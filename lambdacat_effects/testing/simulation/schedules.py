@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Protocol
+from typing import Protocol, cast
 
 from lambdacat_effects.errors import InvalidArgument
 from lambdacat_effects.runtime.events import Path
@@ -34,6 +34,8 @@ class Written:
     """Written choices; 0 at all other steps. A choice beyond the last stands for the last."""
 
     def __init__(self, choices: Mapping[int, int] | None = None) -> None:
+        if not isinstance(cast(object, choices or {}), Mapping):
+            raise InvalidArgument(f"a schedule is {{step: choice}}; got {choices!r}")
         self._choices = dict(choices or {})
         for step, choice in self._choices.items():
             if not (type(step) is int and type(choice) is int and step >= 0 and choice >= 0):
@@ -58,17 +60,19 @@ class RandomWalk:
         self._random = Random(f"walk {seed}")
         self._switch = switch
         self._hurry = hurry
+        self._let_go = -1
 
-    def lets_go(self, step: int) -> bool:  # noqa: ARG002
-        return self._random.random() < self._switch
+    def lets_go(self, step: int) -> bool:
+        lets_go = self._random.random() < self._switch
+        if lets_go:
+            self._let_go = step
+        return lets_go
 
-    def pick(self, step: int, tasks: Sequence[Path], clock: bool, resumes: bool) -> int:  # noqa: ARG002
-        first = 1 if resumes and len(tasks) + clock > 1 else 0  # it was let go of
-        if clock and (first == len(tasks) or self._random.random() < self._hurry):
+    def pick(self, step: int, tasks: Sequence[Path], clock: bool, resumes: bool) -> int:
+        if clock and (not tasks or self._random.random() < self._hurry):
             return len(tasks)
-        if first == len(tasks):
-            return 0
-        return self._random.randrange(first, len(tasks))
+        another = resumes and self._let_go == step and len(tasks) > 1
+        return self._random.randrange(1 if another else 0, len(tasks))
 
 
 class Priorities:
@@ -83,8 +87,8 @@ class Priorities:
         self._changes = {self._random.randrange(max(1, steps)): -1.0 - i for i in range(changes)}
         self._priority: dict[Path, float] = {}
 
-    def lets_go(self, step: int) -> bool:
-        return step in self._changes
+    def lets_go(self, step: int) -> bool:  # noqa: ARG002
+        return True  # whoever has become able to go on may have a higher priority
 
     def pick(self, step: int, tasks: Sequence[Path], clock: bool, resumes: bool) -> int:
         for task in sorted(tasks):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -9,17 +10,20 @@ from typing import Any, TypeAlias, cast
 
 import attrs
 
+import lambdacat_effects
 from lambdacat_effects.testing.simulation.faults import Fault
 from lambdacat_effects.testing.simulation.report import Report
 from lambdacat_effects.testing.simulation.running import Scenario, perform_once, verdict
 from lambdacat_effects.testing.simulation.schedules import Preemptions, Schedule, Written
 
-__all__ = ["Failing", "shrunk"]
+__all__ = ["Failing", "raised_at", "shrunk", "sign"]
 
 _MOST_RUNS = 1200
 _MOST_SECONDS = 30.0  # of a slow scenario
 _FEW = 2
 _TRIES = 150
+
+_PACKAGE = os.path.dirname(lambdacat_effects.__file__) + os.sep
 
 # A switch, as (step, choice), or a fault.
 _Item: TypeAlias = "tuple[int, int] | Fault"
@@ -46,7 +50,7 @@ class _Shrinking:
     def __init__(self, scenario: Scenario, failing: Failing, most_steps: int) -> None:
         self.scenario = scenario
         self.best = failing
-        self.sign = _sign(failing.error)
+        self.sign = sign(failing.error)
         self.most_steps = most_steps
         self.left = _MOST_RUNS
         self.until = time.monotonic() + _MOST_SECONDS
@@ -109,9 +113,11 @@ class _Shrinking:
         if not self.left:
             return False
         self.left -= 1
-        report, check = perform_once(self.scenario, schedule, tuple(faults), 0, self.most_steps)
+        report, check = perform_once(
+            self.scenario, schedule, tuple(faults), self.best.report.seed, self.most_steps
+        )
         error = verdict(report, check)
-        if error is None or _sign(error) != self.sign:
+        if error is None or sign(error) != self.sign:
             return False
         found = Failing(report, error)
         if _size(found) >= _size(self.best):
@@ -142,10 +148,16 @@ def _simpler(item: _Item) -> Iterator[_Item]:
         yield step, smaller
 
 
-def _sign(error: BaseException) -> Any:
-    """What makes two failures the same."""
+def sign(error: BaseException) -> Any:
+    """What makes two failures the same: the type, and the line of the user's that raised it."""
     if isinstance(error, BaseExceptionGroup):
         members = cast("BaseExceptionGroup[BaseException]", error).exceptions
-        return ("group", frozenset([_sign(member) for member in members]))
+        return ("group", frozenset([sign(member) for member in members]))
+    where = raised_at(error)
+    return (type(error), where and (where.filename, where.lineno))
+
+
+def raised_at(error: BaseException) -> traceback.FrameSummary | None:
+    """The last line outside of this package that an error came by."""
     frames = traceback.extract_tb(error.__traceback__)
-    return (type(error), frames[-1].filename, frames[-1].lineno) if frames else type(error)
+    return next((frame for frame in reversed(frames) if not frame.filename.startswith(_PACKAGE)), None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lambdacat_effects.testing.simulation.report import Report
+from lambdacat_effects.effects.ambient import NewId, Random
+from lambdacat_effects.testing.simulation.report import MOST_STEPS, Report
 from lambdacat_effects.testing.simulation.trace import Turn, path_text
 
 __all__ = ["line", "story"]
@@ -35,13 +36,18 @@ def story(report: Report) -> str:
     return "\n".join(lines)
 
 
-def line(report: Report, scenario: str) -> str:
-    """The expression that makes this run again."""
+def line(report: Report, scenario: str, *, checked: bool = True) -> str:
+    """The expression that makes this run again, and raises what was wrong with it. That is the plan's own error,
+    unless the check raised."""
     given = [scenario]
+    if any(isinstance(turn.effect, (Random, NewId)) for turn in report.trace):
+        given.append(f"seed={report.seed!r}")
     given.append(f"schedule={report.schedule!r}")
     if report.faults:
         given.append(f"faults={report.faults!r}")
-    return f"simulate({', '.join(given)}).unwrap()"
+    if report.most_steps != MOST_STEPS:
+        given.append(f"most_steps={report.most_steps}")
+    return f"simulate({', '.join(given)})" + ("" if checked else ".unwrap()")
 
 
 def _shown(trace: Sequence[Turn]) -> set[int]:

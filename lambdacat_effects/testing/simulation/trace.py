@@ -12,7 +12,7 @@ from lambdacat_effects.effects.control import Control
 from lambdacat_effects.runtime.events import Branch, Path, Root
 from lambdacat_effects.testing.simulation.faults import Fault
 
-__all__ = ["Advanced", "Resumed", "Turn", "path_text", "plain_text"]
+__all__ = ["Advanced", "Decided", "Resumed", "Turn", "path_text", "plain_text"]
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -23,8 +23,8 @@ def plain_text(thing: object) -> str:
 
 
 def path_text(path: Path) -> str:
-    """A path for people: `research.3.0`."""
-    return ".".join(map(str, path)) or "-"
+    """A path for people: `research/3/0`."""
+    return "/".join(map(str, path)) or "-"
 
 
 @attrs.frozen
@@ -42,6 +42,11 @@ class Advanced:
     """Seconds since the start."""
 
 
+@attrs.frozen
+class Decided:
+    """A combinator, which was decided, cancels what is left of it."""
+
+
 @attrs.define(eq=False)
 class Turn:
     """One step: a task goes on, until it asks for its next effect or waits. Unpacks to its first four fields."""
@@ -50,7 +55,7 @@ class Turn:
     path: Path
     """Of the effect, or of the branch that begins; empty for the clock."""
     effect: Any
-    """The effect that is performed; or `Resumed`, `Advanced`, `Branch` or `Root`."""
+    """The effect that is performed; or `Resumed`, `Decided`, `Advanced`, `Branch` or `Root`."""
     fault: Fault | None = None
     """What went wrong with it."""
     choices: int = 1
@@ -83,6 +88,8 @@ class Turn:
             said = f"goes on after {_named(what.effect)}"
         elif isinstance(what, Advanced):
             said = f"the clock moves on to {what.to:g} s"
+        elif isinstance(what, Decided):
+            said = "is decided, and cancels the rest"
         elif isinstance(what, Branch):
             said = f"branch {what.index} begins"
         elif isinstance(what, Root):
