@@ -12,7 +12,7 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from research_agent import (  # type: ignore[import-not-found]  # mypy sees it as examples.research_agent
+from research_agent import (  # mypy sees it as examples.research_agent
     Answer,
     Question,
     Research,

@@ -72,6 +72,21 @@ class Ran:
         return [note for note in self.ends if note.what == "failed"]
 
 
+class OneOf:
+    """Equal to any of these."""
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self.values = values
+
+    def __eq__(self, other: object) -> bool:
+        return other in self.values
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"one of {self.values}"
+
+
 def wrong(check: Callable[..., None], what: str) -> NoReturn:
     raise Wrong(f"{check.__name__}: {what}")
 
@@ -274,17 +289,30 @@ def _each(row: Row, ends: Sequence[Note]) -> Any:
     return Ok(tuple(slots))
 
 
+def ties(ends: Sequence[Note], nth: int) -> list[Any]:
+    """The legs that answered in the tick of the `nth` answer: it, and those after it that were not cancelled yet."""
+    answered = [note for note in ends if note.what == "answered"][nth:]
+    return [note.leg for i, note in enumerate(answered) if i == 0 or not note.late or unsure(ends, nth)]
+
+
+def unsure(ends: Sequence[Note], nth: int) -> bool:
+    """Whether the `nth` answer came after a cancellation from outside, so that others do not show if they tie."""
+    return [note for note in ends if note.what == "answered"][nth].late
+
+
 def _race(row: Row, ends: Sequence[Note]) -> Any:
-    answered = _answers(ends)
-    if answered:
-        return Ok(answered[0])
+    if _answers(ends):
+        # Which of a hedge's copies is the first of those that tie, their numbers do not say.
+        return Ok(OneOf(ties(ends, 0)) if row.after or unsure(ends, 0) else min(ties(ends, 0)))
     return _failures(ends, late=False) if _failed(ends) == row.total else PlanTimeout
 
 
 def _quorum(row: Row, ends: Sequence[Note]) -> Any:
     answered = _answers(ends)
     if len(answered) >= row.n:
-        return Ok(sorted(answered[: row.n]))
+        tied = ties(ends, row.n - 1)
+        wins = [sorted([*answered[: row.n - 1], leg]) for leg in tied]
+        return Ok(OneOf(wins) if unsure(ends, row.n - 1) else wins[tied.index(min(tied))])
     return _failures(ends, late=False) if row.total - _failed(ends) < row.n else PlanTimeout
 
 

@@ -8,6 +8,7 @@ import attrs
 import pytest
 import trio
 from explored_checks import (
+    OneOf,
     Ran,
     Row,
     Wrong,
@@ -15,6 +16,8 @@ from explored_checks import (
     leaves,
     no_failure_is_lost,
     nothing_after_the_answer,
+    ties,
+    unsure,
 )
 from explored_legs import (
     Broken,
@@ -100,8 +103,15 @@ def test_answered_by_handle(name):
 
 
 def winners(log: Log, names: Any) -> list[Any]:
-    """Those of the legs that answered, the first one first."""
-    return [note.leg for note in log.ends() if note.what == "answered" and note.leg in names]
+    """Those of the legs that answered, the winner first: of those that tied, the lowest."""
+    ends = [note for note in log.ends() if note.leg in names]
+    order = list(names)
+    if not any(note.what == "answered" for note in ends):
+        return []
+    tied = sorted(ties(ends, 0), key=order.index)
+    if unsure(ends, 0):
+        return [OneOf(tied)]
+    return [*tied, *[n.leg for n in ends if n.what == "answered" and n.leg not in tied]]
 
 
 def check_ends(log: Log, report: Any) -> None:

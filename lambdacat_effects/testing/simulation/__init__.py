@@ -4,12 +4,13 @@ from lambdacat_effects.testing.simulation.exploring import Exploration, explore
 from lambdacat_effects.testing.simulation.faults import Crash, Fault, Faults
 from lambdacat_effects.testing.simulation.report import Report
 from lambdacat_effects.testing.simulation.running import Check, Scenario, simulate
-from lambdacat_effects.testing.simulation.trace import Advanced, Resumed, Turn
+from lambdacat_effects.testing.simulation.trace import Advanced, Decided, Resumed, Turn
 
 __all__ = [
     "Advanced",
     "Check",
     "Crash",
+    "Decided",
     "Exploration",
     "Fault",
     "Faults",

@@ -323,9 +323,9 @@ class Gate:
             self._release(chosen, choices, choice, instead)
         else:
             self._advances = True
-            self._last = self._last_parked = (
-                None  # those whose time has come are equals: the lowest goes first
-            )
+            self._releases += 1
+            # Those whose time has come are equals: the lowest goes first.
+            self._last = self._last_parked = None
             self._append(Turn(len(self.trace), (), Advanced(self.clock.time), None, choices, choice, instead))
         return True
 
@@ -340,23 +340,24 @@ class Gate:
         return choice
 
     def _decide(self) -> bool:
-        """Let a decided combinator cancel what is left, or one go on that may end in the same tick, and so tie.
+        """End the tick, so that decided combinators cancel what is left; or let one go on that may still end in it.
 
-        That may be whoever could go on when it was decided. Answers whether there was a decision to take.
+        That may be whoever could go on when the first was decided. Answers whether there was a decision to take.
         """
-        decision = self._decisions[0]
-        if not decision.nursery.child_tasks:
-            del self._decisions[0]
-            return bool(self._decisions) and self._decide()
-        ties = [path for path in self._ready if self._parked[path].since <= decision.at]
-        choice = self._picked([decision.path, *ties], False, False)
+        self._decisions = [d for d in self._decisions if d.nursery.child_tasks]
+        if not self._decisions:
+            return False
+        first = self._decisions[0]
+        ties = [path for path in self._ready if self._parked[path].since <= first.at]
+        choice = self._picked([first.path, *ties], False, False)
         if choice:
-            self._release(ties[choice - 1], len(ties) + 1, choice, decision.path)
+            self._release(ties[choice - 1], len(ties) + 1, choice, first.path)
             return True
-        del self._decisions[0]
         self._releases += 1
-        decision.nursery.cancel_scope.deadline = self.clock.time
-        self._append(Turn(len(self.trace), decision.path, Decided(), None, len(ties) + 1))
+        for decision in self._decisions:
+            decision.nursery.cancel_scope.deadline = self.clock.time
+            self._append(Turn(len(self.trace), decision.path, Decided(), None, len(ties) + 1))
+        self._decisions.clear()
         return True
 
     def _release(self, path: Path, choices: int, choice: int, instead: Path | None) -> None:
@@ -423,9 +424,8 @@ class Gate:
                 # Without the gatekeeper, where nobody else is about to run: that takes a third of the time.
                 now = trio.lowlevel.current_statistics()
                 if now.tasks_runnable == 0:
-                    self._timer = (
-                        now.seconds_to_next_deadline
-                    )  # all that is asked now is whether there is one
+                    # All that is asked of the timer now is whether there is one.
+                    self._timer = now.seconds_to_next_deadline
                     self._choose()
             if not self._has_turn(task):
                 await trio.lowlevel.wait_task_rescheduled(parked.cancelled)
