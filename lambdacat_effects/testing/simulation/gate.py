@@ -10,14 +10,12 @@ from __future__ import annotations
 import math
 import time
 from bisect import bisect_left, insort
-from collections.abc import Coroutine, Generator, Sequence
+from collections.abc import Coroutine, Generator
 from contextlib import nullcontext
-from heapq import heappop, heappush
 from operator import itemgetter
 from types import coroutine
 from typing import Any
 
-import attrs
 import trio
 
 from lambdacat_effects.effects.ambient import Sleep
@@ -27,56 +25,13 @@ from lambdacat_effects.runtime.events import Path
 from lambdacat_effects.runtime.live import is_cancelled
 from lambdacat_effects.testing.simulation.clock import VirtualClock
 from lambdacat_effects.testing.simulation.faults import Fault, Injector
+from lambdacat_effects.testing.simulation.parking import Births, Decision, Parked, ParkingLot
 from lambdacat_effects.testing.simulation.schedules import Schedule
 from lambdacat_effects.testing.simulation.trace import Advanced, Decided, Resumed, Turn, path_text, plain_text
 
 __all__ = ["Gate"]
 
 _MORE_STEPS = 10_000
-
-
-@attrs.define(eq=False)
-class _Parked:
-    task: trio.lowlevel.Task
-    what: Any
-    due: float
-    """When it may go on, if it sleeps."""
-    is_ready: bool = False
-    since: int = 0
-    """After how many turns it could go on."""
-
-    def cancelled(self, _raise: object) -> trio.lowlevel.Abort:
-        """When a task goes on is for the schedule to say, unless it sleeps."""
-        return trio.lowlevel.Abort.FAILED if self.is_ready else trio.lowlevel.Abort.SUCCEEDED
-
-
-@attrs.frozen(eq=False)
-class _Decision:
-    path: Path
-    nursery: trio.Nursery
-    at: int
-    """After how many turns it was taken."""
-
-
-class _Births(Sequence[Path]):
-    """The paths at which parked tasks began, found where they are asked for."""
-
-    def __init__(
-        self, paths: list[Path], parked: dict[Path, _Parked], born: dict[trio.lowlevel.Task, Path]
-    ) -> None:
-        self._paths = paths
-        self._parked = parked
-        self._born = born
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        path = self._paths[int(index)]
-        parked = self._parked.get(path)  # a decision is not parked
-        return path if parked is None else self._born[parked.task]
 
 
 class _Ticks(nullcontext[None]):
@@ -123,15 +78,11 @@ class Gate:
         """The tick, for those who ask who was first: that of a decision lasts until it has been carried out."""
         self._dead = False
         """Whether the event loop is being ended."""
-        self._parked: dict[Path, _Parked] = {}
-        self._ready: list[Path] = []
-        """Of those that are parked, who could go on, in order."""
-        self._asleep: list[tuple[float, Path]] = []
-        """Of those that are parked, who sleeps until when: a heap. Some may have been woken."""
+        self._parked = ParkingLot()
         self._last_parked: Path | None = None
         """Where the task is parked that had the last turn."""
         self._releases = 0
-        self._decisions: list[_Decision] = []
+        self._decisions: list[Decision] = []
         self._waiting: dict[Path, Any] = {}
         self._born: dict[trio.lowlevel.Task, Path] = {}
         self._holder: trio.lowlevel.Task | None = None
@@ -266,7 +217,7 @@ class Gate:
 
     def cut(self, nursery: trio.Nursery, path: Path) -> None:
         """Have a combinator cancel what is left of it, once the tick is over in which it was decided."""
-        self._decisions.append(_Decision(path, nursery, self._releases))
+        self._decisions.append(Decision(path, nursery, self._releases))
 
     def _goes_on(self) -> bool:
         """Let somebody go on, or the clock. Answers whether anybody could."""
@@ -276,10 +227,10 @@ class Gate:
             return False
         if self._advances:
             self._advances = False
-            next_timer = min(self._timer, self._next_due())
+            next_timer = min(self._timer, self._parked.next_due())
             if next_timer < math.inf:  # else whoever slept has been stopped since
                 self.clock.advance(next_timer)
-                self._wake()
+                self._parked.wake(next_timer, self._releases)
             self.trace[-1].effect = Advanced(self.clock.time)
         return True
 
@@ -302,13 +253,13 @@ class Gate:
         """Let a parked task go on, or have the clock do so. Answers whether there was anything to choose."""
         if self._decisions and self._decide():
             return True
-        ready = self._ready
+        ready = self._parked.ready
         first = self._last_parked
         if first is not None:  # in front of the others
             del ready[bisect_left(ready, first)]
             ready.insert(0, first)
         try:
-            clock = self._timer < math.inf or self._next_due() < math.inf
+            clock = self._timer < math.inf or self._parked.next_due() < math.inf
             choices = len(ready) + clock
             if not choices:
                 return False
@@ -334,7 +285,7 @@ class Gate:
         if len(paths) + clock < 2:
             return 0
         step = len(self.trace)
-        choice = self.schedule.pick(step, _Births(paths, self._parked, self._born), clock, resumes)
+        choice = self.schedule.pick(step, Births(paths, self._parked, self._born), clock, resumes)
         if choice:
             self.chosen[step] = choice
         return choice
@@ -348,7 +299,7 @@ class Gate:
         if not self._decisions:
             return False
         first = self._decisions[0]
-        ties = [path for path in self._ready if self._parked[path].since <= first.at]
+        ties = [path for path in self._parked.ready if self._parked[path].since <= first.at]
         choice = self._picked([first.path, *ties], False, False)
         if choice:
             self._release(ties[choice - 1], len(ties) + 1, choice, first.path)
@@ -370,30 +321,6 @@ class Gate:
         if parked.task is not trio.lowlevel.current_task():
             trio.lowlevel.reschedule(parked.task)
 
-    def _wake(self) -> None:
-        """Those who slept until now can go on."""
-        while self._asleep and self._asleep[0][0] <= self.clock.time:
-            _, path = heappop(self._asleep)
-            parked = self._parked.get(path)
-            if parked is not None and parked.due <= self.clock.time and not parked.is_ready:
-                self._put(path, parked)
-
-    def _put(self, path: Path, parked: _Parked) -> None:
-        parked.is_ready = True
-        parked.since = self._releases
-        insort(self._ready, path)
-        if parked.task is self._last:
-            self._last_parked = path
-
-    def _next_due(self) -> float:
-        while self._asleep:
-            due, path = self._asleep[0]
-            parked = self._parked.get(path)
-            if parked is not None and parked.due == due and not parked.is_ready:
-                return due
-            heappop(self._asleep)  # it was cancelled
-        return math.inf
-
     def _keeps_turn(self, task: trio.lowlevel.Task) -> bool:
         """Whether the task may go on: not while a decision is to be carried out, which somebody has to choose."""
         return self._holder is task and not self._decisions
@@ -411,12 +338,9 @@ class Gate:
         had_turn = self._has_turn(task)
         self._born.setdefault(task, path)
         assert path not in self._parked, f"two tasks at {path}"
-        parked = self._parked[path] = _Parked(task, what, due)
-        if due > self.clock.time:
-            if due < math.inf:
-                heappush(self._asleep, (due, path))
-        else:
-            self._put(path, parked)
+        parked = self._parked.park(path, Parked(task, what, due), self.clock.time, self._releases)
+        if parked.is_ready and task is self._last:
+            self._last_parked = path
         before = self._releases
         try:
             if had_turn:
@@ -430,11 +354,9 @@ class Gate:
             if not self._has_turn(task):
                 await trio.lowlevel.wait_task_rescheduled(parked.cancelled)
         finally:
-            del self._parked[path]
-            if parked.is_ready:
-                del self._ready[bisect_left(self._ready, path)]
-                if self._last_parked == path:
-                    self._last_parked = None
+            self._parked.leave(path)
+            if self._last_parked == path:
+                self._last_parked = None
         return not had_turn or self._releases > before + 1
 
     def _append(self, turn: Turn) -> None:
