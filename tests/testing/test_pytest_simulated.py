@@ -32,7 +32,7 @@ def test_correct(simulated):
             ">       simulated(racing)",
             "*SimulationFailure: AssertionError*",
             "*>*branch 1 begins*instead of*",
-            "*simulate(racing, schedule={*}).unwrap()",
+            "*simulate(racing, schedule={*})",
             "*pytest --lambdacat-seed=*",
         ]
     )
