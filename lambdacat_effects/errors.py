@@ -41,6 +41,7 @@
 
     UserWarning
     ├── UnperformedWarning        an effect or a plan was made and never performed
+    ├── StaleSchedule             a written schedule does not fit the plan any more
     ├── UnusedRecording           a recording has effects that nobody asked for
     └── InterruptedRecording      a replay came to where the recorded run was interrupted
 
@@ -81,6 +82,7 @@ __all__ = [
     "RecordingUnreadable",
     "ResourceNotOpen",
     "SimulationFailure",
+    "StaleSchedule",
     "StoreUnusable",
     "StoredValueMismatch",
     "UnexpectedCall",
@@ -305,6 +307,11 @@ class RecordedError(LambdacatError):
 class UnperformedWarning(UserWarning):
     """An effect or a plan was made and thrown away, so nothing happened. Write `yield from` in front of it, or take
     it out."""
+
+
+class StaleSchedule(UserWarning):
+    """A written schedule or fault could not be carried out: the plan has changed since, so that the run tests
+    something else. Explore the plan anew, and write down what that finds."""
 
 
 class UnusedRecording(UserWarning):

@@ -35,7 +35,7 @@ from lambdacat_effects import (
     timeout,
     tool,
 )
-from lambdacat_effects.errors import InvalidArgument, LawBroken, Misuse
+from lambdacat_effects.errors import InvalidArgument, LawBroken
 from lambdacat_effects.testing import laws
 from lambdacat_effects.testing.laws import Law
 from lambdacat_effects.testing.laws.outcomes import comparable
@@ -392,11 +392,15 @@ def test_programs_that_the_handler_does_not_answer_break_the_law() -> None:
 
 
 def test_a_plan_runs_once_and_is_no_program() -> None:
-    """A law performs each program at least twice."""
-    law = laws.handler_laws(counting, [both()])[0]
-    with pytest.raises(LawBroken, match=r"raised PlanReused\(") as caught:
-        law.check()
-    assert isinstance(caught.value.__cause__, Misuse)
+    """A law performs each program at least twice, and calls it without arguments."""
+    with pytest.raises(InvalidArgument, match="give the function that makes it"):
+        laws.handler_laws(counting, [both()])
+
+    def needs(argument: object) -> Any:
+        return both()
+
+    with pytest.raises(InvalidArgument, match="a function without arguments"):
+        laws.handler_laws(counting, [needs])
 
 
 @pytest.mark.parametrize(

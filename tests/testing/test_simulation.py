@@ -42,11 +42,13 @@ from lambdacat_effects.errors import (
     Deadlock,
     Endless,
     InvalidArgument,
+    NondeterminismError,
     NotAPlan,
+    StaleSchedule,
     UnhandledEffect,
     WrongHandlerKind,
 )
-from lambdacat_effects.testing.simulation import Advanced, Fault, Resumed, Turn, simulate
+from lambdacat_effects.testing.simulation import Advanced, Fault, Resumed, Turn, explore, simulate
 
 
 @effect
@@ -589,3 +591,56 @@ class TestBadArguments:
         """It is not the plan's."""
         with pytest.raises(ZeroDivisionError):
             simulate(lambda: 1 / 0)
+
+
+class TestChecks:
+    @pytest.mark.parametrize("answer", [False, True])
+    def test_a_check_that_answers_is_refused(self, answer):
+        """`lambda report: report.value == 1` checks nothing."""
+        with pytest.raises(InvalidArgument, match="raises, as `assert` does"):
+            simulate(lambda: (Now(), ambient, lambda report: answer))
+        with pytest.raises(InvalidArgument, match="raises, as `assert` does"):
+            explore(lambda: (Now(), ambient, lambda report: answer), runs=1)
+
+    def test_a_check_that_is_a_generator_or_async_is_refused(self):
+        """Nobody would perform it."""
+
+        async def waiting(report):
+            raise AssertionError
+
+        def planning(report):
+            yield
+            raise AssertionError
+
+        for check in (waiting, planning):
+            with pytest.raises(InvalidArgument, match="plain function"):
+                simulate(lambda check=check: (Now(), ambient, check))
+
+    @pytest.mark.parametrize(
+        "stale",
+        [
+            {"schedule": {500: 1}},
+            {"schedule": {1: 77}},
+            {"schedule": {}, "faults": Fault("fail", path=("nowhere", 1))},
+        ],
+    )
+    def test_what_does_not_fit_the_plan_any_more_is_told(self, stale):
+        """A regression test that tests something else must not pass in silence."""
+        with pytest.warns(StaleSchedule, match="explore it anew"):
+            simulate(eight_cats, **stale)
+
+    def test_what_leaks_from_run_to_run_is_told(self):
+        """The first run, which is the plainest, passed, and the failure is shortened to the same."""
+        left = [3]
+
+        def leaking():
+            def plan():
+                yield from Sleep(1)
+                left[0] -= 1
+                if left[0] < 0:
+                    raise ValueError("none left")
+
+            return plan(), ambient
+
+        with pytest.raises(NondeterminismError, match="it passed as the first"):
+            explore(leaking, runs=20, seed=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import operator
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, NoReturn, TypeAlias, Unpack, cast
@@ -13,7 +14,7 @@ from lambdacat_effects.effects.effect import Effect
 from lambdacat_effects.errors import InvalidArgument, LambdacatError, UnhandledEffect
 from lambdacat_effects.runtime.handler import Handler, ambient
 from lambdacat_effects.runtime.table import Key
-from lambdacat_effects.testing.laws.inputs import Inputs, gathered
+from lambdacat_effects.testing.laws.inputs import Inputs, gathered, is_strategy
 from lambdacat_effects.testing.laws.law import Checking, Law, Sides, trying
 from lambdacat_effects.testing.laws.outcomes import (
     Answered,
@@ -93,6 +94,9 @@ def handler_laws(
         return law(name, equation, lambda p: (ends(change(handler()), p), ends(handler(), p)))
 
     p = gathered("programs", programs)
+    if not is_strategy(p):
+        for program in cast("Iterable[Any]", p):
+            _check_program(program)
     rival, half = _rivals(list(sample.bindings))
     any_of = (handler, rival, half, *(_Maker(f"others[{i}]", other) for i, other in enumerate(others)))
     laws = [
@@ -206,3 +210,22 @@ def _same(equal: Callable[[Any, Any], object], left: list[Outcome], right: list[
         bool(equal(a.value, b.value)) if isinstance(a, Answered) and isinstance(b, Answered) else a == b
         for a, b in zip(left, right, strict=True)
     )
+
+
+def _check_program(program: Any) -> None:
+    if isinstance(program, (list, tuple)):
+        for part in cast("Sequence[Any]", program):
+            _check_program(part)
+    elif isinstance(program, Generator):
+        raise InvalidArgument(
+            f"{program!r} is a plan, which runs once, and a law performs it often: give the function that makes it"
+        )
+    elif callable(program):
+        try:
+            inspect.signature(program).bind()
+        except TypeError as error:
+            raise InvalidArgument(
+                f"a program is a function without arguments; {program!r}: {error}"
+            ) from None
+        except ValueError:  # of a builtin, which has no signature to look at
+            return

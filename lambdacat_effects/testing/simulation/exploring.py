@@ -27,7 +27,7 @@ from lambdacat_effects.testing.simulation.schedules import (
     Written,
 )
 from lambdacat_effects.testing.simulation.shrinking import Failing, raised_at, shrunk, sign
-from lambdacat_effects.testing.simulation.story import line, story
+from lambdacat_effects.testing.simulation.story import by_chance, line, story
 from lambdacat_effects.testing.simulation.trace import path_text
 
 __all__ = ["Exploration", "explore", "failure", "schedule_for", "seed_in_force"]
@@ -94,6 +94,11 @@ def explore(
             failing = Failing(report, error)
             name = getattr(scenario, "__name__", "scenario")
             least = shrunk(scenario, failing, most_steps)
+            if number and not (least.report.schedule or least.report.faults or by_chance(least.report)):
+                raise _differs(
+                    f"seed {seed!r}, the plainest",
+                    f"in that it passed as the first, and then ended by {least.error!r}",
+                )
             raise failure(
                 "scenario" if name == "<lambda>" else name,
                 seed,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import sys
+import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -13,7 +15,7 @@ import trio
 from lambdacat_effects.effects.ambient import Now
 from lambdacat_effects.effects.control import Control, Span
 from lambdacat_effects.effects.effect import Performs, performable, plan_name
-from lambdacat_effects.errors import Deadlock, Endless, InvalidArgument
+from lambdacat_effects.errors import Deadlock, Endless, InvalidArgument, StaleSchedule
 from lambdacat_effects.runtime.events import Event
 from lambdacat_effects.runtime.handler import Handler
 from lambdacat_effects.testing.simulation.clock import VirtualClock
@@ -52,6 +54,8 @@ def simulate(
     `schedule` those choices are written down instead, as a failed `explore` prints them. The same arguments give the
     same trace, on any machine.
 
+    Warns (`StaleSchedule`) of a written choice or fault that did not come about, as the plan has changed since.
+
     Answers a `Report`; a plan that fails is in `report.error`. `check(report)` is called at the end, and what it
     raises is raised. Raises `InvalidArgument` for a scenario that is none, or inside a running event loop.
 
@@ -68,8 +72,42 @@ def simulate(
     choices = RandomWalk(seed) if schedule is None else Written(schedule)
     report, check = perform_once(scenario, choices, listed(faults), seed, most_steps)
     if check is not None:
-        check(report)
+        _check_answer(check(report))
+    _warn_of_stale(report, schedule or {}, listed(faults))
     return report
+
+
+def _check_answer(answer: Any) -> None:
+    """A check raises. What it answers nobody looks at, so that it must not look as if somebody did."""
+    if isinstance(answer, bool) or inspect.iscoroutine(answer) or inspect.isgenerator(answer):
+        if not isinstance(answer, bool):
+            answer.close()
+        raise InvalidArgument(
+            "a check is a plain function that raises, as `assert` does, if the run is wrong; this one answered "
+            f"{answer!r}"
+        )
+
+
+def _warn_of_stale(report: Report, schedule: Mapping[int, int], faults: tuple[Fault, ...]) -> None:
+    missed = [
+        f"{{{step}: {choice}}}" for step, choice in schedule.items() if report.schedule.get(step, 0) != choice
+    ]
+    at_paths = {fault.path for fault in report.faults}
+    missed += [
+        repr(fault)
+        for fault in faults
+        if fault.probability == 1
+        and fault.path
+        and fault.path not in at_paths
+        and not any(path and path[: len(fault.path)] == fault.path for path in at_paths)
+    ]
+    if missed:
+        warnings.warn(
+            f"of what the run was to do, this could not be done: {', '.join(missed)}. The plan has changed since: "
+            "explore it anew",
+            StaleSchedule,
+            stacklevel=3,
+        )
 
 
 def verdict(report: Report, check: Check | None) -> BaseException | None:
@@ -83,13 +121,14 @@ def verdict(report: Report, check: Check | None) -> BaseException | None:
         return report.unexpected
     if check is not None:
         try:
-            check(report)
+            answer = check(report)
         except BaseException as error:
             # Those of pytest: `fail` is a failure as any other, `skip` and `xfail` are none.
             outcome = type(error).__module__ == "_pytest.outcomes" and type(error).__name__ == "Failed"
             if not (isinstance(error, Exception) or outcome):
                 raise
             return error
+        _check_answer(answer)
     return None if check is not None and report.looked else report.unexpected
 
 

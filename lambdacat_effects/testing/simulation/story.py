@@ -8,7 +8,7 @@ from lambdacat_effects.effects.ambient import NewId, Random
 from lambdacat_effects.testing.simulation.report import MOST_STEPS, Report
 from lambdacat_effects.testing.simulation.trace import Turn, path_text
 
-__all__ = ["line", "story"]
+__all__ = ["by_chance", "line", "story"]
 
 _MOST_LINES = 60
 _AROUND = 3
@@ -36,11 +36,16 @@ def story(report: Report) -> str:
     return "\n".join(lines)
 
 
+def by_chance(report: Report) -> bool:
+    """Whether the run depends on its seed, apart from schedule and faults."""
+    return any(isinstance(turn.effect, (Random, NewId)) for turn in report.trace)
+
+
 def line(report: Report, scenario: str, *, checked: bool = True) -> str:
     """The expression that makes this run again, and raises what was wrong with it. That is the plan's own error,
     unless the check raised."""
     given = [scenario]
-    if any(isinstance(turn.effect, (Random, NewId)) for turn in report.trace):
+    if by_chance(report):
         given.append(f"seed={report.seed!r}")
     given.append(f"schedule={report.schedule!r}")
     if report.faults:
