@@ -49,7 +49,7 @@ class Run:
         """What cancellation looks like."""
         self.is_cancelled: Callable[[], bool] = is_cancelled
         """Whether the current task is cancelled, by whomever."""
-        self.ticks = ticks
+        self.ticks: Callable[[], Any] | None = ticks
         """Makes a counter of the scheduler's ticks, for those who ask who was first."""
         self.first: int = Pace.FIRST
         """After how many effects of a plan to look at its pace for the first time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Self, TypeVar, cast, overload
+from typing import Any, ClassVar, Self, TypeVar, cast, overload
 
 from lambdacat_effects.effects.effect import Effect
 from lambdacat_effects.errors import InvalidArgument
@@ -73,7 +73,7 @@ class Performed(Sequence[Effect[Any]]):
     Effects are meant by an equal effect, a class, a tool or a function of the effect.
     """
 
-    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __init__(
         self, every: Sequence[Deed], shown: Callable[[Deed], bool], spans: Sequence[str], what: str = ""

@@ -29,7 +29,7 @@ from lambdacat_effects.runtime.handler import Handler, Interposer
 from lambdacat_effects.runtime.resource import Resource
 from lambdacat_effects.runtime.table import GENERATOR, PLAIN, Chain, Key, Step
 from lambdacat_effects.testing.comparison import differences
-from lambdacat_effects.testing.script_parts import On, Part, check_parts, in_any_order, in_order, on
+from lambdacat_effects.testing.script_parts import On, Part, Progress, check_parts, in_any_order, in_order, on
 
 __all__ = [
     "On",
@@ -93,7 +93,7 @@ class _State:
     """What the handlers made of one script share: how far it has come, and what went wrong."""
 
     def __init__(self, part: Part[Any]) -> None:
-        self.progress = part.begin()
+        self.progress: Progress = part.begin()
         self.asked: list[Effect[Any]] = []
         self.unexpected: list[UnexpectedEffect] = []
 

@@ -23,7 +23,7 @@ class Region:
     def __init__(self, run: Run, *, cancelled: bool) -> None:
         self.cancelled: Final = cancelled
         """Whether the branch was cancelled when it was recorded, rather than that it ended by itself."""
-        self.was_cut = False
+        self.was_cut: bool = False
         """Whether it has been cancelled now."""
         self._scope = trio.CancelScope() if run.cancelled is trio.Cancelled else None
 

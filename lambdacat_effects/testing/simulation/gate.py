@@ -74,7 +74,7 @@ class Gate:
         self.shields: list[trio.CancelScope] = []
         """What is to be undone when the run is stopped, and its clean-up does not end."""
         self._most_steps = most_steps
-        self.now = 0
+        self.now: int = 0
         """The tick, for those who ask who was first: that of a decision lasts until it has been carried out."""
         self._dead = False
         """Whether the event loop is being ended."""

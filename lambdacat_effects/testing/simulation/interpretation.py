@@ -40,8 +40,8 @@ class SimulatedRun(Run):
         super().__init__(gate.clock, listen, _checkpoint, trio.Cancelled, is_cancelled, gate.ticks)
         self.gate: Gate = gate
         _current_gate.set(gate)
-        self.first = 1
-        self.pace = _BeforeEachEffect(self)
+        self.first: int = 1
+        self.pace: Pace | None = _BeforeEachEffect(self)
 
     def cut(self, nursery: Any, path: Path) -> None:
         self.gate.cut(nursery, path)

@@ -19,13 +19,13 @@ try:
     from lambdacat_effects.testing.strategies.program import COMBINATORS, UNTIMED, Program
     from lambdacat_effects.testing.strategies.programs import programs
     from lambdacat_effects.testing.strategies.simulating import given_simulation
-except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] != "hypothesis":
+except ModuleNotFoundError as _error:
+    if (_error.name or "").partition(".")[0] != "hypothesis":
         raise
     raise HypothesisMissing(
         "lambdacat_effects.testing.strategies draws with Hypothesis, which is not installed: pip install hypothesis",
-        name=error.name,
-    ) from error
+        name=_error.name,
+    ) from _error
 
 __all__ = [
     "COMBINATORS",
