@@ -167,6 +167,8 @@ def alike(one: Any, other: Any) -> bool:
         return one == other and {type(a) for a in one} == {type(a) for a in other}
     if attrs.has(type(one)):
         return all(alike(getattr(one, f.name), getattr(other, f.name)) for f in attrs.fields(type(one)))
+    if dataclasses.is_dataclass(one):  # whose == tells a NaN from another
+        return all(alike(getattr(one, f.name), getattr(other, f.name)) for f in dataclasses.fields(one))
     return bool(one == other)
 
 

@@ -323,7 +323,9 @@ def test_states_of_ones_own(state: dict[str, Any]) -> None:
     assert all(isinstance(value, int) for value in state.values())
 
 
-@pytest.mark.filterwarnings("ignore::lambdacat_effects.errors.StaleSchedule")  # drawn for no plan in particular
+@pytest.mark.filterwarnings(
+    "ignore::lambdacat_effects.errors.StaleSchedule"
+)  # drawn for no plan in particular
 @given(seeds(), schedules(), faults(kinds=["fail", "delay"], on=[Ask]))
 @quick
 def test_whatever_is_drawn_can_be_simulated(seed: int, schedule: dict[int, int], some: list[Fault]) -> None:
