@@ -123,9 +123,20 @@ def test_a_recorded_run_replays_without_handlers_on_trio_without_a_loop_and_in_a
 def test_a_replay_calls_nobody(file: Path) -> None:
     """The handlers are there, but not asked."""
     calls: list[Any] = []
-    recorded = record(counting(calls), file)
-    assert ["AB", "AB"] == [recorded.run_pure(two()), recorded.run_pure(two())]
+    assert ["AB", "AB"] == [record(counting(calls), file).run_pure(two()) for _ in range(2)]
     assert calls == ["a", "b"]
+
+
+@pytest.mark.parametrize("mode", ["once", "new", "all"])
+def test_a_second_run_is_not_answered_from_the_first(file: Path, mode: Any) -> None:
+    """It is another run, of the same recording within `async with` alone."""
+    calls: list[Any] = []
+    recorded = record(counting(calls), file, mode=mode)
+    assert "AB" == recorded.run_pure(two())
+    before = file.read_bytes()
+    with pytest.raises(RecordingMismatch, match="within `async with handlers:`"):
+        recorded.run_pure(two())
+    assert (["a", "b"], before) == (calls, file.read_bytes())
 
 
 def test_handlers_and_interposers_are_not_recorded(file: Path) -> None:
@@ -222,8 +233,7 @@ def test_branches_replay_whatever_the_timing(file: Path) -> None:
 def test_it_composes(file: Path) -> None:
     """The other handlers are recorded, too; and a part of a run can be recorded alone."""
     calls: list[Any] = []
-    both = record(ambient, file) | counting(calls)
-    assert ["AB", "AB"] == [both.run_pure(two()), both.run_pure(two())]
+    assert ["AB", "AB"] == [(record(ambient, file) | counting(calls)).run_pure(two()) for _ in range(2)]
     assert calls == ["a", "b"]
 
     def plan() -> Plan[Any, Any]:
@@ -233,6 +243,7 @@ def test_it_composes(file: Path) -> None:
     part = record(counting(calls), file.with_name("part.json"))
     live = counting(calls).run_pure(plan())
     assert live == ("FRESH", "AB")
+    part = record(counting(calls), file.with_name("part.json"))
     assert live == counting(calls).run_pure(plan())
     assert calls == ["a", "b", "fresh", "a", "b", "fresh"]
 
@@ -248,8 +259,8 @@ def test_resources_are_opened_for_a_recording_only(file: Path) -> None:
         opened.append("close")
 
     database = Resource("the database", opening)
-    recorded = record(Ask.by(lambda _: database.value).using(database), file)
-    assert ["tea", "tea"] == [recorded.run_pure(Ask("k")), recorded.run_pure(Ask("k"))]
+    handlers = Ask.by(lambda _: database.value).using(database)
+    assert ["tea", "tea"] == [record(handlers, file).run_pure(Ask("k")) for _ in range(2)]
     assert opened == ["open", "close"]
 
 
@@ -261,8 +272,8 @@ def test_once_records_the_first_time_only(file: Path) -> None:
     calls: list[Any] = []
     recorded = record(counting(calls), file, mode="once")
     recorded.run_pure(two())
-    with pytest.raises(RecordingMismatch):
-        recorded.run_pure(two("c"))
+    with pytest.raises(RecordingMismatch, match="'b' -> 'c'"):
+        record(counting(calls), file, mode="once").run_pure(two("c"))
     assert calls == ["a", "b"]
 
 
@@ -281,7 +292,7 @@ def test_new_records_what_is_not_there(file: Path) -> None:
     recorded = record(counting(calls), file, mode="new")
     assert recorded.run_pure(two("c")) == "AC"
     assert calls == ["a", "b", "c"]
-    assert recorded.run_pure(two("c")) == "AC"
+    assert record(counting(calls), file, mode="new").run_pure(two("c")) == "AC"
     assert calls == ["a", "b", "c"]
     assert [line for line in before.splitlines() if line not in file.read_bytes().splitlines()] == [
         b'          "answer": "B",',

@@ -176,9 +176,9 @@ def test_another_secret_will_do(file: Path) -> None:
 
 def test_the_live_run_has_the_secret(file: Path) -> None:
     """And the replay has what stands for it."""
-    recorded = record(handlers(Session("ada", SECRET)), file)
-    assert Session("ada", SECRET) == recorded.run_pure(Login("ada"))
-    assert Session("ada", REDACTED) == recorded.run_pure(Login("ada"))
+    live = handlers(Session("ada", SECRET))
+    assert Session("ada", SECRET) == record(live, file).run_pure(Login("ada"))
+    assert Session("ada", REDACTED) == record(live, file).run_pure(Login("ada"))
 
 
 def test_names_of_ones_own(file: Path) -> None:

@@ -31,7 +31,7 @@ what is there and records what is not; "all" records everything anew."""
 class Recorded(Handler[E_con]):
     """Handlers whose runs are recorded or replayed: what `record` and `replay` make. Composes as any handler does."""
 
-    __slots__ = ("_file", "_mode", "_redaction", "_strict", "_tape", "_wrapped")
+    __slots__ = ("_file", "_has_recorded", "_mode", "_redaction", "_strict", "_tape", "_wrapped")
 
     def __init__(
         self,
@@ -49,6 +49,7 @@ class Recorded(Handler[E_con]):
         self._redaction = redaction
         self._strict = strict
         self._tape = Tape(file)
+        self._has_recorded = False
         kept: Resource[Session] = Resource(f"the recording {file!r}", self._kept)
         recorder = Recorder(lambda: kept.value, alone=alone)
         super().__init__(handlers.bindings, [kept], [recorder, *handlers.boundaries])
@@ -60,6 +61,11 @@ class Recorded(Handler[E_con]):
 
     @asynccontextmanager
     async def _kept(self) -> AsyncGenerator[Session, None]:
+        if self._has_recorded:  # else this run would be answered from the one before, or written over it
+            raise RecordingMismatch(
+                f"these handlers have recorded a run in {self._file!r} already. Perform several runs that belong to "
+                "one recording within `async with handlers:`; to replay it, or record another, call `record` again"
+            )
         there = os.path.exists(self._file)
         replays = self._mode != "all" and (there or self._mode == "none")
         records = self._mode in ("all", "new") or not replays
@@ -79,6 +85,7 @@ class Recorded(Handler[E_con]):
                 # Of a program that is mistaken there is nothing to keep.
                 if session.changed and session.broken is None and not isinstance(failure, Misuse):
                     save(self._tape, session.redactor)
+                    self._has_recorded = True
             elif failure is None:
                 self._report_unused()
 
@@ -128,7 +135,8 @@ def record(
       warning (`UnusedRecording`).
 
     The file is read when the first run begins, and written, whole or not at all, when the last has ended, whether or
-    not it failed. To record several runs in one file, perform them within `async with recorded:`.
+    not it failed. To record several runs in one file, perform them within `async with recorded:`; outside of it, a
+    second run of handlers that have recorded one is refused, as it would be answered from the first.
 
     Raises `InvalidArgument` for an unknown mode. Runs raise `RecordingMismatch` where the plan asks for something
     else, `RecordingUnreadable` for a file that is missing or corrupt, and `Unrecordable` for an answer that cannot be
