@@ -11,13 +11,29 @@ from typing import Any, TypeAlias
 
 import attrs
 
-__all__ = ["Answered", "Branch", "Cancelled", "Event", "Failed", "Listener", "Path", "Root", "Started"]
+__all__ = [
+    "Answered",
+    "Branch",
+    "Cancelled",
+    "Event",
+    "Failed",
+    "Listener",
+    "Path",
+    "Root",
+    "Started",
+    "path_text",
+]
 
 Path: TypeAlias = tuple[str | int, ...]
 """Where in a run something happens: the run's name, then counters of effects and numbers of branches, such as
 `("research", 3, 0, 1)`: the first effect of branch 0 of the third effect. It depends on the plan alone, never on
 timing.
 """
+
+
+def path_text(path: Path) -> str:
+    """A path for people: `research/3/0`."""
+    return "/".join(map(str, path))
 
 
 @attrs.define

@@ -10,7 +10,7 @@ import attrs
 from lambdacat_effects.effects.control import Control, Span
 from lambdacat_effects.effects.effect import Effect
 from lambdacat_effects.observability.nodes import Nesting
-from lambdacat_effects.runtime.events import Answered, Event, Failed, Path, Root, Started
+from lambdacat_effects.runtime.events import Answered, Event, Failed, Path, Root, Started, path_text
 
 __all__ = ["Deed", "Outcome", "deeds_of", "span_names"]
 
@@ -42,7 +42,7 @@ class Deed:
         return isinstance(self.effect, Control)
 
     def __str__(self) -> str:
-        path = "/".join(map(str, self.path))
+        path = path_text(self.path)
         within = f", under {' / '.join(self.spans)}" if self.spans else ""
         error = f" with {self.error!r}" if self.error is not None else ""
         # What the runtime interprets holds plans, whose `repr` is an address.

@@ -17,6 +17,7 @@ from lambdacat_effects.effects.concurrency import Policy
 from lambdacat_effects.effects.control import Timeout
 from lambdacat_effects.errors import InterruptedRecording, Misuse, PlanTimeout, RecordingMismatch
 from lambdacat_effects.runtime.boundary import Crossing, Decision
+from lambdacat_effects.runtime.events import path_text
 from lambdacat_effects.runtime.policies import UNENDED, Ended, conclude
 from lambdacat_effects.testing.recording.regions import Region, deadline_in_force
 from lambdacat_effects.testing.recording.session import Performed
@@ -88,7 +89,7 @@ async def _be_cancelled_again(decision: Decision, run: Performed, ended: Ended) 
 
 async def wait_as_recorded(crossing: Crossing, run: Performed) -> Any:
     """Be cancelled where the recorded run was: by the combinator around it, as it decided then, or from outside."""
-    here = "/".join(map(str, crossing.path))
+    here = path_text(crossing.path)
     region = run.region(crossing)
     waits = deadline_in_force(crossing.run)
     # A branch that ended by itself was cancelled within, by a scope of Trio that its plan opened: it will pass, too.

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from lambdacat_effects.runtime.boundary import Fate
+from lambdacat_effects.runtime.events import path_text
 from lambdacat_effects.testing.recording.describing import Asked
 
 __all__ = ["Entry", "Place", "RecordedRun", "Tape"]
@@ -47,7 +48,7 @@ class Entry:
     @property
     def where(self) -> str:
         """The place as text."""
-        return "/".join(map(str, self.place))
+        return path_text(self.place)
 
     @property
     def unfinished(self) -> bool:

@@ -28,7 +28,6 @@ from lambdacat_effects.testing.simulation.schedules import (
 )
 from lambdacat_effects.testing.simulation.shrinking import Failing, raised_at, shrunk, sign
 from lambdacat_effects.testing.simulation.story import by_chance, line, story
-from lambdacat_effects.testing.simulation.trace import path_text
 
 __all__ = ["Exploration", "explore", "failure", "schedule_for", "seed_in_force"]
 
@@ -135,8 +134,8 @@ def _compare(one: Report, other: Report, what: str) -> None:
         if first != second:
             raise _differs(
                 what,
-                f"at step {first.step}: {path_text(first.path)} {first.text()}, "
-                f"and then {path_text(second.path)} {second.text()}",
+                f"at step {first.step}: {first.where} {first.text()}, "
+                f"and then {second.where} {second.text()}",
             )
     if len(one.trace) != len(other.trace):
         raise _differs(what, f"in its length: {len(one.trace)} steps, and then {len(other.trace)}")

@@ -21,13 +21,13 @@ import trio
 from lambdacat_effects.effects.ambient import Sleep
 from lambdacat_effects.effects.control import Control
 from lambdacat_effects.errors import Deadlock, Endless
-from lambdacat_effects.runtime.events import Path
+from lambdacat_effects.runtime.events import Path, path_text
 from lambdacat_effects.runtime.live import is_cancelled
 from lambdacat_effects.testing.simulation.clock import VirtualClock
 from lambdacat_effects.testing.simulation.faults import Fault, Injector
 from lambdacat_effects.testing.simulation.parking import Births, Decision, Parked, ParkingLot
 from lambdacat_effects.testing.simulation.schedules import Schedule
-from lambdacat_effects.testing.simulation.trace import Advanced, Decided, Resumed, Turn, path_text, plain_text
+from lambdacat_effects.testing.simulation.trace import Advanced, Decided, Resumed, Turn, plain_text
 
 __all__ = ["Gate"]
 
@@ -375,7 +375,7 @@ class Gate:
     def _endless(self) -> Endless:
         turn = self.trace[-1]
         return Endless(
-            f"the run had not ended after {turn.step} steps, at {path_text(turn.path)}: {turn.text()}. "
+            f"the run had not ended after {turn.step} steps, at {turn.where}: {turn.text()}. "
             "If it is meant to be so long, raise the limit, as in most_steps=1_000_000"
         )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lambdacat_effects.effects.ambient import NewId, Random
+from lambdacat_effects.runtime.events import path_text
 from lambdacat_effects.testing.simulation.report import MOST_STEPS, Report
-from lambdacat_effects.testing.simulation.trace import Turn, path_text
+from lambdacat_effects.testing.simulation.trace import Turn
 
 __all__ = ["by_chance", "line", "story"]
 
@@ -21,7 +22,7 @@ def story(report: Report) -> str:
     Of a long run, what lies far from these is left out.
     """
     trace = report.trace
-    width = min(40, max([len(path_text(turn.path)) for turn in trace], default=0))
+    width = min(40, max([len(turn.where) for turn in trace], default=0))
     lines: list[str] = []
     skipped = 0
     shown = _shown(trace)
@@ -67,5 +68,5 @@ def _shown(trace: Sequence[Turn]) -> set[int]:
 
 def _told(turn: Turn, width: int) -> str:
     mark = "!" if turn.fault else ">" if turn.choice or turn.cancelled else " "
-    said = f"{mark} {turn.step:5}  {path_text(turn.path):{width}}  {turn.text()}"
+    said = f"{mark} {turn.step:5}  {turn.where:{width}}  {turn.text()}"
     return f"{said}   <- instead of {path_text(turn.instead)}" if turn.instead is not None else said

@@ -9,10 +9,10 @@ from typing import Any
 import attrs
 
 from lambdacat_effects.effects.control import Control
-from lambdacat_effects.runtime.events import Branch, Path, Root
+from lambdacat_effects.runtime.events import Branch, Path, Root, path_text
 from lambdacat_effects.testing.simulation.faults import Fault
 
-__all__ = ["Advanced", "Decided", "Resumed", "Turn", "path_text", "plain_text"]
+__all__ = ["Advanced", "Decided", "Resumed", "Turn", "plain_text"]
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -20,11 +20,6 @@ _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 def plain_text(thing: object) -> str:
     """Its `repr` without addresses, so that two runs, and two processes, say the same."""
     return _ADDRESS.sub("", repr(thing))
-
-
-def path_text(path: Path) -> str:
-    """A path for people: `research/3/0`."""
-    return "/".join(map(str, path)) or "-"
 
 
 @attrs.frozen
@@ -80,6 +75,11 @@ class Turn:
     def key(self) -> tuple[object, ...]:
         """What is compared."""
         return (self.step, self.path, self.text(), self.fault, self.cancelled)
+
+    @property
+    def where(self) -> str:
+        """The path for people; `-` for the clock."""
+        return path_text(self.path) or "-"
 
     def text(self) -> str:
         """What happened, for people."""
