@@ -13,20 +13,19 @@ import re
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar
 
 import pytest
 
 from lambdacat_effects.effects.effect import Effect
 from lambdacat_effects.errors import InvalidArgument, SimulationFailure, UnperformedWarning
 from lambdacat_effects.runtime.handler import Handler
+from lambdacat_effects.runtime.tracebacks import trimmed
 from lambdacat_effects.testing.recording import Mode, Recorded, Redact, record
 from lambdacat_effects.testing.simulation import Check, Exploration, Report, Scenario, explore, simulate
 from lambdacat_effects.testing.simulation.exploring import seed_in_force
 from lambdacat_effects.testing.simulation.faults import FaultsLike
 from lambdacat_effects.testing.simulation.report import MOST_STEPS
-from lambdacat_effects.testing.simulation.story import line, story
 from lambdacat_effects.testing.unperformed import warn_unperformed
 
 __all__ = [
@@ -110,12 +109,11 @@ class Simulated:
         """
         __tracebackhide__ = True
         chosen = seed_in_force(next(s for s in (seed, self._seed, 0) if s is not None))
-        how = f"seed={chosen!r}" if schedule is None else f"schedule={dict(schedule)!r}"
-        told = _telling(_scenario(scenario, handlers, check), how)
+        made = _scenario(scenario, handlers, check)
         try:
-            return simulate(told, seed=chosen, schedule=schedule, faults=faults, most_steps=most_steps)
+            return simulate(made, seed=chosen, schedule=schedule, faults=faults, most_steps=most_steps)
         except Exception as error:
-            error.__traceback__ = _without_ours(error.__traceback__)
+            trimmed(error)
             raise
 
 
@@ -147,30 +145,6 @@ def _scenario(made_by: object, handlers: _Handlers | None, check: Check | None) 
     parts = [name, "handlers" if fixed else "handlers()"]
     scenario.__name__ = f"lambda: ({', '.join(parts if check is None else [*parts, 'check'])})"
     return scenario
-
-
-def _telling(scenario: Any, how: str) -> Scenario:
-    """The same scenario, whose check tells the run's story when it fails."""
-    if not callable(scenario):
-        return cast(Scenario, scenario)
-
-    def telling() -> Any:
-        made: Any = scenario()
-        if type(made) is not tuple or len(cast(Any, made)) != 3 or not callable(cast(Any, made)[2]):
-            return cast(Any, made)  # two parts, or what `simulate` refuses
-        plan, handlers, check = cast(Any, made)
-
-        def checking(report: Report) -> None:
-            try:
-                check(report)
-            except Exception as error:
-                again = line(report, getattr(scenario, "__name__", "scenario"))
-                error.add_note(f"Simulated with {how}:\n\n{story(report)}\n\nTo do it again:\n\n    {again}")
-                raise
-
-        return plan, handlers, checking
-
-    return telling
 
 
 class Recording:
@@ -269,18 +243,5 @@ def hide_our_frames(error: BaseException | None) -> None:
         return
     part: BaseException | None = error
     while part is not None:
-        part.__traceback__ = _without_ours(part.__traceback__)
+        trimmed(part)
         part = part.__cause__
-
-
-def _without_ours(traceback: TracebackType | None) -> TracebackType | None:
-    kept: list[TracebackType] = []
-    entry = traceback
-    while entry is not None:
-        if str(entry.tb_frame.f_globals.get("__name__", "")).partition(".")[0] != _PACKAGE:
-            kept.append(entry)
-        entry = entry.tb_next
-    made: TracebackType | None = None
-    for entry in reversed(kept):
-        made = TracebackType(made, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
-    return made or traceback

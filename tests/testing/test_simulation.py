@@ -163,8 +163,12 @@ class TestReports:
         seen = []
         simulate(lambda: (Now(), ambient, seen.append))
         assert [0.0] == [report.value for report in seen]
-        with pytest.raises(ZeroDivisionError):
-            simulate(lambda: (Now(), ambient, lambda report: 1 / report.value))
+        with pytest.raises(ZeroDivisionError) as caught:
+            simulate(lambda: (Now(), ambient, lambda report: 1 / report.value), seed=3)
+        (note,) = caught.value.__notes__
+        assert "Simulated with seed=3:" in note
+        assert "  Now()" in note
+        assert "simulate(scenario, schedule={})" in note
 
     def test_events_are_told(self):
         """As a run on Trio tells them."""

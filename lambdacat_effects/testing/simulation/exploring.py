@@ -27,7 +27,7 @@ from lambdacat_effects.testing.simulation.schedules import (
     Written,
 )
 from lambdacat_effects.testing.simulation.shrinking import Failing, raised_at, shrunk, sign
-from lambdacat_effects.testing.simulation.story import by_chance, line, story
+from lambdacat_effects.testing.simulation.story import by_chance, called, line, story
 
 __all__ = ["Exploration", "explore", "failure", "schedule_for", "seed_in_force"]
 
@@ -91,7 +91,6 @@ def explore(
             _compare(report, again, f"seed {seed!r}, run {number}")
             _compare_ends(error, verdict(again, check), f"seed {seed!r}, run {number}")
             failing = Failing(report, error)
-            name = getattr(scenario, "__name__", "scenario")
             least = shrunk(scenario, failing, most_steps)
             if number and not (least.report.schedule or least.report.faults or by_chance(least.report)):
                 raise _differs(
@@ -99,7 +98,7 @@ def explore(
                     f"in that it passed as the first, and then ended by {least.error!r}",
                 )
             raise failure(
-                "scenario" if name == "<lambda>" else name,
+                called(scenario),
                 seed,
                 f"seed {seed!r}, run {number + 1} of {runs}",
                 failing,

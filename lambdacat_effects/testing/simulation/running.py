@@ -25,6 +25,7 @@ from lambdacat_effects.testing.simulation.gate import Gate
 from lambdacat_effects.testing.simulation.interpretation import SIMULATED, SimulatedRun
 from lambdacat_effects.testing.simulation.report import MOST_STEPS, Report
 from lambdacat_effects.testing.simulation.schedules import RandomWalk, Schedule, Written
+from lambdacat_effects.testing.simulation.story import called, line, story
 from lambdacat_effects.testing.simulation.trace import Resumed, Turn
 
 __all__ = ["Check", "Scenario", "check_seed", "perform_once", "simulate", "verdict"]
@@ -57,7 +58,8 @@ def simulate(
     Warns (`StaleSchedule`) of a written choice or fault that did not come about, as the plan has changed since.
 
     Answers a `Report`; a plan that fails is in `report.error`. `check(report)` is called at the end, and what it
-    raises is raised. Raises `InvalidArgument` for a scenario that is none, or inside a running event loop.
+    raises is raised, with the steps of the run as a note. Raises `InvalidArgument` for a scenario that is none, or
+    inside a running event loop.
 
     >>> from lambdacat_effects import Sleep, ambient, race
     >>> def slow_and_fast():
@@ -72,7 +74,14 @@ def simulate(
     choices = RandomWalk(seed) if schedule is None else Written(schedule)
     report, check = perform_once(scenario, choices, listed(faults), seed, most_steps)
     if check is not None:
-        _check_answer(check(report))
+        try:
+            answer = check(report)
+        except Exception as error:
+            how = f"seed={seed!r}" if schedule is None else f"schedule={dict(schedule)!r}"
+            again = line(report, called(scenario))
+            error.add_note(f"Simulated with {how}:\n\n{story(report)}\n\nTo do it again:\n\n    {again}")
+            raise
+        _check_answer(answer)
     _warn_of_stale(report, schedule or {}, listed(faults))
     return report
 

@@ -9,7 +9,7 @@ from lambdacat_effects.runtime.events import path_text
 from lambdacat_effects.testing.simulation.report import MOST_STEPS, Report
 from lambdacat_effects.testing.simulation.trace import Turn
 
-__all__ = ["by_chance", "line", "story"]
+__all__ = ["by_chance", "called", "line", "story"]
 
 _MOST_LINES = 60
 _AROUND = 3
@@ -35,6 +35,12 @@ def story(report: Report) -> str:
             skipped = 0
         lines.append(_told(turn, width))
     return "\n".join(lines)
+
+
+def called(scenario: object) -> str:
+    """How a line to paste names a scenario."""
+    name = str(getattr(scenario, "__name__", "scenario"))
+    return "scenario" if name == "<lambda>" else name
 
 
 def by_chance(report: Report) -> bool:
