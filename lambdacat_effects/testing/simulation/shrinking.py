@@ -6,6 +6,7 @@ import os
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Any, TypeAlias, cast
 
 import attrs
@@ -22,6 +23,7 @@ _MOST_RUNS = 1200
 _MOST_SECONDS = 30.0  # of a slow scenario
 _FEW = 2
 _TRIES = 150
+_MOVES = (0, 1, -1, 2, -2, 3, -3, 4, -4)
 
 _PACKAGE = os.path.dirname(lambdacat_effects.__file__) + os.sep
 
@@ -86,12 +88,20 @@ class _Shrinking:
     def do_without_faults(self) -> None:
         """What several faults do together, fewer may do with other preemptions."""
         for fault in self.best.report.faults:
-            for number in range(_TRIES):
-                left = [f for f in self.best.report.faults if f != fault]
-                count, steps = max(1, len(self.best.report.schedule)), len(self.best.report.trace)
-                if left and self.runs(Preemptions(number, count=count, steps=steps), left):
-                    self.delete()
-                    break
+            left = [f for f in self.best.report.faults if f != fault]
+            if left and any(self.runs(schedule, left) for schedule in self.other_schedules()):
+                self.delete()
+
+    def other_schedules(self) -> Iterator[Schedule]:
+        """Those with as few switches as the best: first the same ones a few steps earlier or later, since a fault adds
+        steps (to mend what it did) and takes some away."""
+        chosen = self.best.report.schedule
+        for moved in product(_MOVES, repeat=len(chosen)) if len(chosen) <= _FEW else zip(_MOVES, strict=True):
+            shifts = moved * len(chosen) if len(moved) == 1 else moved
+            yield Written({max(0, step + by): chosen[step] for step, by in zip(chosen, shifts, strict=True)})
+        count, steps = max(1, len(chosen)), len(self.best.report.trace)
+        for number in range(_TRIES):
+            yield Preemptions(number, count=count, steps=steps)
 
     def simplify(self) -> bool:
         """Smaller values in place. Answers whether any was found."""
