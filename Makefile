@@ -53,6 +53,7 @@ check: $(VENV)/.for-dev
 bench: $(VENV)/.for-dev
 	$(BIN)/python -m bench.runtime
 	$(BIN)/python -m bench.simulation
+	$(BIN)/python -m bench.storage
 
 clean:
 	rm -rf $(VENV) .bench-venv .lambdacat .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -24,11 +24,20 @@
     │   └── Unrecordable          an answer cannot be written in a recording
     ├── PlanTimeout               a deadline passed: the caller waits longer, or does without
     ├── MergeConflict             parallel branches disagree: the plan's author gives `combine=`
+    ├── StateConflict             somebody else saved a state meanwhile: the caller runs again, or gives `merge=`
+    ├── Contradiction             something is certain, and certainly not: one of its sources is to be retracted
     ├── LensMismatch              a lens does not fit its source: the data or the lens is wrong
     ├── NoneSucceeded             every alternative of `choose` failed (an exception group)
     ├── NotSerialisable           a value cannot be stored: the caller stores another
     ├── StoredValueMismatch       a stored value is not of the type asked for
     ├── StoreUnusable             a store cannot be opened or read: the operator acts
+    ├── LimitExceeded             a value or a store would outgrow its limit: the caller stores less, or raises it
+    ├── JournalUnreadable         a journal is damaged or of a newer format: the operator acts
+    ├── RunInUse                  a run is being performed already, or its id is taken: the caller waits, or renames
+    ├── LeaseLost                 another process has taken over a run that this one performed
+    ├── RunSuspended              a run waits for an answer: somebody gives it, and resumes the run
+    ├── RunCancelled              a run was cancelled: whoever asked for it is told
+    ├── UnknownRun                there is no run of that id
     ├── WorkerDied                a worker process ended without an answer
     ├── SimulationFailure         a simulated run went wrong: the plan's author mends it
     ├── Deadlock                  in a simulated run nobody could go on any more
@@ -36,6 +45,7 @@
     ├── FaultInjected             a simulation made an effect fail, or lost its answer
     ├── LawBroken                 a law does not hold for an instance
     ├── HypothesisMissing         strategies need a library that is not installed
+    ├── LibraryMissing            an optional part needs a library that is not installed
     ├── RecordedError             stands for a recorded error whose class is gone
     └── CommandError              a command line names something that is not there
 
@@ -56,6 +66,7 @@ from typing import Any
 
 __all__ = [
     "CommandError",
+    "Contradiction",
     "Deadlock",
     "DuplicateAction",
     "Endless",
@@ -63,9 +74,13 @@ __all__ = [
     "HypothesisMissing",
     "InterruptedRecording",
     "InvalidArgument",
+    "JournalUnreadable",
     "LambdacatError",
     "LawBroken",
+    "LeaseLost",
     "LensMismatch",
+    "LibraryMissing",
+    "LimitExceeded",
     "MergeConflict",
     "Misuse",
     "NondeterminismError",
@@ -81,8 +96,12 @@ __all__ = [
     "RecordingMismatch",
     "RecordingUnreadable",
     "ResourceNotOpen",
+    "RunCancelled",
+    "RunInUse",
+    "RunSuspended",
     "SimulationFailure",
     "StaleSchedule",
+    "StateConflict",
     "StoreUnusable",
     "StoredValueMismatch",
     "UnexpectedCall",
@@ -90,6 +109,7 @@ __all__ = [
     "UnfinishedScript",
     "UnhandledEffect",
     "UnknownAction",
+    "UnknownRun",
     "UnperformedWarning",
     "Unrecordable",
     "UnusedRecording",
@@ -187,8 +207,19 @@ class MergeConflict(LambdacatError, ValueError):
     branches write different keys, or give `parallel(..., combine=...)` a rule that decides."""
 
 
+class StateConflict(LambdacatError, RuntimeError):
+    """An agent's state was saved by somebody else while a plan worked on it, so that saving it would undo what they
+    did. Nothing was written: run the plan again, which then begins from their state, or give
+    `with_state(..., merge=)`."""
+
+
 class LensMismatch(LambdacatError, LookupError):
     """A lens does not fit the value it was given: the key, attribute or index is not there."""
+
+
+class Contradiction(LambdacatError, ValueError):
+    """Of what is believed, one part is certain and another is certain of the opposite, so there is no probability.
+    The message names the sources: retract one that is wrong, or give it a finite weight."""
 
 
 class NoneSucceeded(ExceptionGroup[Exception], LambdacatError):
@@ -209,6 +240,53 @@ class StoredValueMismatch(LambdacatError, TypeError):
 
 class StoreUnusable(LambdacatError, OSError):
     """A store cannot be opened, read or written: its place, its rights or its disk need attention."""
+
+
+class LimitExceeded(LambdacatError):
+    """What was to be stored would outgrow a limit. Nothing was written: store less, forget what is not needed, or
+    raise the limit."""
+
+
+class JournalUnreadable(LambdacatError):
+    """A journal is damaged, or was written by a newer version of the package. It is left as it is: restore the store
+    from a backup, or use the version that wrote it."""
+
+
+class RunInUse(LambdacatError):
+    """A run of this id exists already, or is being performed elsewhere at this moment. Choose another id, resume the
+    run, or wait until whoever performs it has ended."""
+
+
+class LeaseLost(LambdacatError):
+    """Another process has taken over the run that this one was performing, since it did not renew its lease in time.
+    Nothing more is written here; the run goes on there."""
+
+
+class RunSuspended(LambdacatError):
+    """A durable run can go on only when somebody answers its questions. Answer them (`Durable.answer`), and resume
+    it."""
+
+    def __init__(self, message: str, *, run_id: str = "", questions: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.run_id: str = run_id
+        """The run that waits."""
+        self.questions: tuple[str, ...] = tuple(questions)
+        """What it asks."""
+
+    def __reduce__(self) -> Any:
+        return (_suspended, (self.args[0], self.run_id, self.questions))
+
+
+def _suspended(message: str, run_id: str, questions: tuple[str, ...]) -> RunSuspended:
+    return RunSuspended(message, run_id=run_id, questions=questions)
+
+
+class RunCancelled(LambdacatError):
+    """A durable run was cancelled (`Durable.cancel`), and its clean-up has been done."""
+
+
+class UnknownRun(LambdacatError, LookupError):
+    """The store has no run of this id: see `Durable.runs` for those it has."""
 
 
 class WorkerDied(LambdacatError, RuntimeError):
@@ -283,6 +361,10 @@ class LawBroken(LambdacatError, AssertionError):
 
 class HypothesisMissing(LambdacatError, ModuleNotFoundError):
     """Strategies draw with Hypothesis, which is not installed here. Install it, as in `pip install hypothesis`."""
+
+
+class LibraryMissing(LambdacatError, ModuleNotFoundError):
+    """A part of the package needs a library that is not installed here. Install the extra that the message names."""
 
 
 class RecordedError(LambdacatError):

@@ -21,8 +21,10 @@ LAYERS = [
     "plan",
     "runtime",
     "storage",
+    "journal",
     "handlers",
     "tools",
+    "cognition",
     "observability",
     "cli",
     "testing",
@@ -34,12 +36,13 @@ APART = {("runtime", "plan")}
 LATE = {("effects/effect.py", "runtime")}
 
 ONLY_IN = {
-    "trio": {"runtime", "storage", "handlers", "cli", "observability", "testing"},
-    "lmdb": {"storage/lmdb_store.py"},
+    "trio": {"runtime", "storage", "journal", "handlers", "cli", "observability", "testing"},
+    "lmdb": {"storage/lmdb_"},
     "cattrs": {"storage"},
     "rich": {"observability", "cli"},
     "cyclopts": {"cli"},
-    "sqlite3": {"tools/search"},
+    "sqlite3": {"storage/sqlite_connection.py", "tools/search"},
+    "coredis": {"storage/redis_client.py"},
     "mypy": {"mypy.py"},
     "pytest": {"testing"},
     "hypothesis": {"testing"},

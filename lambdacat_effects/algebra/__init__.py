@@ -1,5 +1,11 @@
-"""Pure mathematics: lenses, monoids, monads and their laws. Nothing here performs an effect."""
+"""Pure mathematics: lenses, monoids, monads, beliefs and their laws. Nothing here performs an effect."""
 
+from lambdacat_effects.algebra._belief_evidence import Evidence
+from lambdacat_effects.algebra._belief_odds import log_odds, log_opinion_pool, probability, weight_of
+from lambdacat_effects.algebra.belief import BELIEFS, Belief, Beliefs, Reading
+from lambdacat_effects.algebra.belief_state import update_belief
+from lambdacat_effects.algebra.categorical import Categorical, Likelihoods
+from lambdacat_effects.algebra.forgetting import markov_forget, rate_of, temper
 from lambdacat_effects.algebra.kleisli import IDENTITY, OPTION, RESULT, STATE, Kleisli, Monad, writer_monad
 from lambdacat_effects.algebra.lens import Lens, as_lens, attr, identity, index, key, lens
 from lambdacat_effects.algebra.monoid import (
@@ -28,6 +34,7 @@ from lambdacat_effects.algebra.writer import Writer, tell
 __all__ = [
     "ALL_OF",
     "ANY_OF",
+    "BELIEFS",
     "FIRST",
     "IDENTITY",
     "LAST",
@@ -44,15 +51,21 @@ __all__ = [
     "STRING",
     "SUM",
     "TUPLE",
+    "Belief",
+    "Beliefs",
+    "Categorical",
     "Err",
+    "Evidence",
     "Kleisli",
     "Lens",
+    "Likelihoods",
     "Missing",
     "Monad",
     "Monoid",
     "Nothing",
     "Ok",
     "Option",
+    "Reading",
     "Result",
     "Some",
     "State",
@@ -65,8 +78,16 @@ __all__ = [
     "index",
     "key",
     "lens",
+    "log_odds",
+    "log_opinion_pool",
+    "markov_forget",
     "of",
+    "probability",
+    "rate_of",
     "tell",
+    "temper",
     "tuple_monoid",
+    "update_belief",
+    "weight_of",
     "writer_monad",
 ]

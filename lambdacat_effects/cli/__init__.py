@@ -5,7 +5,12 @@
     loading.py     FILE:PLAN to a plan, and the handlers to run it with
     arguments.py   a plan's own arguments, as its annotations say
     running.py     signals, clean cancellation
+    performing.py  progress, report, exit status
     printing.py    answers and errors
+    targets.py     how a durable run finds its file again
+    durably.py     runs that are kept: begun, resumed
+    runs.py        the commands about them
+    listing.py     runs and histories as tables, lines, JSON
 
 The answer goes to standard output, and everything else to standard error, so that answers can be piped.
 """
@@ -15,30 +20,26 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Never
 
-import trio
 from cyclopts import App, CycloptsError, Parameter
 
-from lambdacat_effects.algebra.result import Err, Ok
 from lambdacat_effects.cli.arguments import bind, print_help
+from lambdacat_effects.cli.durably import STORE, begin
 from lambdacat_effects.cli.loading import find_plan, handlers_of, load, plans_in, split_target
-from lambdacat_effects.cli.printing import print_answer, print_error, say
-from lambdacat_effects.cli.running import Outcome, run_plan
-from lambdacat_effects.errors import CommandError, Misuse, StoreUnusable
-from lambdacat_effects.observability import Progress, Tally, progress, report_table
-from lambdacat_effects.runtime.events import Event
+from lambdacat_effects.cli.performing import FAILED, OK, WRONG, Showing, fail, finish, perform
+from lambdacat_effects.cli.printing import print_error, say
+from lambdacat_effects.cli.runs import answer, cancel, compact, forget, history, resume, runs
+from lambdacat_effects.cli.targets import Target, kept_call
+from lambdacat_effects.effects.durable import Ask
+from lambdacat_effects.errors import CommandError, LambdacatError, Misuse, UnhandledEffect
+from lambdacat_effects.runtime.events import Listener
+from lambdacat_effects.runtime.handler import Handler
 
 __all__ = ["main"]
-
-_OK, _FAILED, _WRONG = 0, 1, 2
-
-_FOR_THE_USER = (Misuse, StoreUnusable)
-"""Errors that say all there is to say; of others, where they were raised matters."""
 
 _app = App(
     name="lambdacat",
@@ -50,7 +51,8 @@ _app = App(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what a command line says (`sys.argv` unless given) and answer the exit status.
 
-    0: done. 1: the plan failed. 2: the command line or the program is wrong. 130, 143: cancelled by SIGINT, SIGTERM.
+    0: done. 1: the plan failed. 2: the command line or the program is wrong. 75: the run waits for an answer.
+    130, 143: cancelled, or a durable run interrupted, by SIGINT, SIGTERM.
     """
     try:
         status = _app(
@@ -67,14 +69,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.__cause__ is not None:
             print_error(error.__cause__)
         return _refuse(str(error))
+    except LambdacatError as error:
+        return fail(error, briefly=True)
     except KeyboardInterrupt:
         say("cancelled before the run began")
         return 128 + signal.SIGINT
     except BrokenPipeError:
         # Whoever read the answer has had enough. Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _FAILED
-    return status if isinstance(status, int) else _OK
+        return FAILED
+    return status if isinstance(status, int) else OK
 
 
 # No help flags: with a plan, --help is about the plan.
@@ -83,7 +87,8 @@ def _run(
     target: Annotated[str | None, Parameter(name="FILE:PLAN", allow_leading_hyphen=True)] = None,
     /,
     *args: Annotated[str, Parameter(allow_leading_hyphen=True)],
-    store: Path = Path(".lambdacat"),
+    durable: str | None = None,
+    store: Path = STORE,
     quiet: Annotated[bool, Parameter(negative="")] = False,
     report: bool = True,
 ) -> int:
@@ -100,8 +105,11 @@ def _run(
     args
         The plan's own arguments: `lambdacat run FILE:PLAN --help` shows them. After `--` come arguments of the plan
         alone, even those that are called like an option of `run`.
+    durable
+        Keep the run under this id, so that it goes on where it stopped, whatever becomes of the process:
+        `lambdacat resume` lets it.
     store
-        The folder that memory is kept in.
+        The folder that memory, and durable runs, are kept in.
     quiet
         No live progress and no report.
     report
@@ -109,7 +117,7 @@ def _run(
     """
     if target in (None, "--help", "-h"):
         _app.help_print(["run"])
-        return _OK
+        return OK
     file, name = split_target(target)
     module = load(file)
     if name is None:
@@ -118,11 +126,19 @@ def _run(
     command = f"lambdacat run {target}"
     if "--help" in args or "-h" in args:
         print_help(plan, command)
-        return _OK
-    make = bind(plan, args, command)
+        return OK
+    bound = bind(plan, args, command)
     handlers = handlers_of(module, file, store)
-    tally = Tally() if report and not quiet else None
-    return _finish(_perform(handlers, make, name, tally, quiet=quiet), tally)
+    showing = Showing(quiet=quiet, report=report)
+    if durable is not None:
+        place = Target.of(file, name, module)
+        return begin(durable, store, kept_call(plan, bound, place), handlers, place, showing)
+
+    async def performing(listen: Listener) -> Any:
+        made = plan(*bound.args, **bound.kwargs)
+        return await (Handler.of({Ask: _only_durable}) | handlers).run(made, name=name, listen=listen)
+
+    return finish(*perform(performing, showing))
 
 
 def _list_plans(file: str, plans: list[str]) -> int:
@@ -130,62 +146,20 @@ def _list_plans(file: str, plans: list[str]) -> int:
         raise CommandError(f"{file} defines no plan: write a generator function that yields effects")
     say(f"{file} has these plans; run one with `lambdacat run {file}:PLAN`")
     print(*plans, sep="\n")
-    return _OK
+    return OK
 
 
-def _perform(
-    handlers: Any, make: Callable[[], Any], name: str, tally: Tally | None, *, quiet: bool
-) -> Outcome:
-    with _Silence(sys.stderr) if quiet else progress() as shown:
-
-        def listen(event: Event) -> None:
-            if tally is not None:
-                tally(event)
-            shown(event)
-
-        def note(text: str) -> None:
-            shown.note(f"lambdacat: {text}")
-
-        return trio.run(partial(run_plan, handlers, make, name=name, listen=listen, say=note))
+def _only_durable(asked: Ask[Any]) -> Never:
+    raise UnhandledEffect(
+        f"the plan asks {asked.question!r}, and only a run that is kept can wait for an answer: give it an id, "
+        "`lambdacat run ... --durable ID`"
+    )
 
 
-def _finish(outcome: Outcome, tally: Tally | None) -> int:
-    """Print how it ended and answer the exit status."""
-    answer, status = outcome.answer, _OK
-    if isinstance(answer, Ok):
-        print_answer(answer.value)
-    if tally is not None and (report := tally.report()).rows:
-        from rich.console import Console
-
-        Console(stderr=True).print(report_table(report))
-    if isinstance(answer, Err):
-        if isinstance(answer.error, _FOR_THE_USER):
-            say(str(answer.error))
-        else:
-            print_error(answer.error)
-        status = _WRONG if isinstance(answer.error, Misuse) else _FAILED
-    if outcome.interrupted_by is not None:
-        say(_farewell(outcome))
-        status = 128 + outcome.interrupted_by
-    return status
-
-
-def _farewell(outcome: Outcome) -> str:
-    answered = f"{outcome.effects} effect{'' if outcome.effects == 1 else 's'} had been answered"
-    if outcome.answer is None:
-        return f"cancelled; {answered}, clean-up finished"
-    if isinstance(outcome.answer, Err):
-        return f"cancelled; {answered}, and then the plan failed, see above"
-    return f"cancelled too late: {answered}, and the plan's answer is printed"
-
-
-class _Silence(Progress):
-    """Shows nothing but notes."""
-
-    def __call__(self, event: Event) -> None:
-        """Show nothing."""
+for _command in (runs, resume, answer, history, cancel, forget, compact):
+    _app.command(_command)
 
 
 def _refuse(text: str) -> int:
     say(text)
-    return _WRONG
+    return WRONG

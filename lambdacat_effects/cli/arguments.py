@@ -14,8 +14,8 @@ from lambdacat_effects.errors import CommandError
 __all__ = ["bind", "print_help"]
 
 
-def bind(fn: Callable[..., Any], tokens: Sequence[str], command: str) -> Callable[[], Any]:
-    """A call of `fn` with the arguments in `tokens`. `command` is what was typed before them.
+def bind(fn: Callable[..., Any], tokens: Sequence[str], command: str) -> inspect.BoundArguments:
+    """The arguments in `tokens`, for `fn`. `command` is what was typed before them.
 
     A parameter without an annotation takes JSON, or else text. Raises `CommandError`.
     """
@@ -27,7 +27,7 @@ def bind(fn: Callable[..., Any], tokens: Sequence[str], command: str) -> Callabl
         raise CommandError(
             f"{_explained(error, signature)}\n{_usage(signature, command)}\n{command} --help says more"
         ) from None
-    return lambda: fn(*bound.args, **bound.kwargs)
+    return bound
 
 
 def print_help(fn: Callable[..., Any], command: str) -> None:

@@ -31,7 +31,7 @@ from lambdacat_effects.plan.nodes import (
 )
 from lambdacat_effects.runtime.handler import Handler
 
-__all__ = ["find_plan", "handlers_of", "load", "plans_in", "split_target"]
+__all__ = ["find_plan", "handlers_of", "load", "on_sys_path", "plans_in", "split_target"]
 
 _NODES = (Task, Sequence, ParallelSpec, Choose, Focus, LoopWhile, FailWith, Named)
 
@@ -48,11 +48,14 @@ def split_target(target: str) -> tuple[str, str | None]:
     return file, plan or None
 
 
-def load(file: str) -> ModuleType:
-    """The module in `file`: a path, or a dotted name. Raises `CommandError`."""
+def load(file: str, *, name: str | None = None) -> ModuleType:
+    """The module in `file`: a path, or a dotted name. Raises `CommandError`.
+
+    `name` is what the module of a path has to be called: by it, a durable run finds its plan and classes again.
+    """
     path = Path(file)
     if path.is_file():
-        return _load_path(path.resolve())
+        return _load_path(path.resolve(), name)
     if path.is_dir():
         raise CommandError(
             f"{file} is a folder: name a file in it, {_python_files(path) or 'which has none'}"
@@ -65,13 +68,19 @@ def load(file: str) -> ModuleType:
     return _load_dotted(file)
 
 
-def _load_path(path: Path) -> ModuleType:
-    _on_sys_path(path.parent)
-    name = path.stem
+def _load_path(path: Path, wanted: str | None) -> ModuleType:
+    on_sys_path(path.parent)
+    name = wanted or path.stem
     known = sys.modules.get(name)
     if known is not None:
         if getattr(known, "__file__", None) == str(path):
             return known
+        if wanted is not None:
+            raise CommandError(
+                f"{path} was the module {name!r} when its run began, and here that is "
+                f"{getattr(known, '__file__', None) or 'another one'}: a process has one module of a name, so let "
+                "the runs of each file go on in a process of its own, `lambdacat resume ID`"
+            )
         name = f"lambdacat_run_{name}"  # `trio.py` is a poor name for a plan, but must not replace Trio
     loader = SourceFileLoader(name, str(path))  # whatever the file's name ends in
     spec = importlib.util.spec_from_file_location(name, path, loader=loader)
@@ -87,7 +96,7 @@ def _load_path(path: Path) -> ModuleType:
 
 
 def _load_dotted(name: str) -> ModuleType:
-    _on_sys_path(Path.cwd())
+    on_sys_path(Path.cwd())
     try:
         spec = importlib.util.find_spec(name)
     except ModuleNotFoundError:
@@ -101,7 +110,8 @@ def _load_dotted(name: str) -> ModuleType:
     return sys.modules[name]
 
 
-def _on_sys_path(folder: Path) -> None:
+def on_sys_path(folder: Path) -> None:
+    """Let modules in the folder be imported."""
     # Worker processes are given this path, and so can import what the file defines, and what it imports.
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))

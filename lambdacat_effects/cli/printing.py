@@ -15,10 +15,11 @@ import lambdacat_effects
 __all__ = ["print_answer", "print_error", "say"]
 
 _PACKAGE = Path(lambdacat_effects.__file__).parent
+_LAYERS = ("algebra", "effects", "plan", "runtime", "storage", "journal", "handlers", "cli")
 _MACHINERY = tuple(
     f"{folder}/"
     for folder in (
-        *(_PACKAGE / layer for layer in ("algebra", "effects", "plan", "runtime", "handlers", "cli")),
+        *(_PACKAGE / layer for layer in _LAYERS),
         *(Path(module.__file__ or "").parent for module in (trio, outcome)),
     )
 )

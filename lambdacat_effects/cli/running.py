@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -16,7 +16,6 @@ from lambdacat_effects.algebra.result import Err, Ok
 from lambdacat_effects.effects.ambient import Blocking
 from lambdacat_effects.observability.nodes import Nesting, is_span, node_of
 from lambdacat_effects.runtime.events import Answered, Event, Listener, Started
-from lambdacat_effects.runtime.handler import Handler
 
 __all__ = ["Outcome", "run_plan"]
 
@@ -65,9 +64,10 @@ class _Watch:
 class _Interruption:
     """What a signal does: the first cancels, the others say what is still being waited for."""
 
-    def __init__(self, watch: _Watch, say: Callable[[str], None]) -> None:
+    def __init__(self, watch: _Watch, say: Callable[[str], None], doing: str) -> None:
         self.watch = watch
         self.say = say
+        self.doing = doing
         self.scope = trio.CancelScope()
         self.came_in = trio.Event()
         self.signal: signal.Signals | None = None
@@ -108,28 +108,28 @@ class _Interruption:
         """Once cancelled, say so, and what for the run is not over at once."""
         await self.came_in.wait()
         assert self.signal is not None
-        self.say(f"{self.signal.name}: cancelling")
+        self.say(f"{self.signal.name}: {self.doing}")
         await trio.sleep(_PATIENCE)
         self.say(f"waiting for {self.watch.awaited()}")
 
 
 async def run_plan(
-    handlers: Handler[Any],
-    make: Callable[[], Any],
+    perform: Callable[[Listener], Awaitable[Any]],
     *,
-    name: str,
     listen: Listener,
     say: Callable[[str], None],
+    stopping: str = "cancelling",
 ) -> Outcome:
-    """Run the plan that `make` makes. `say` is told, in words, what happens when a signal comes."""
+    """Perform a plan, as `perform` does, with a listener. `say` is told, in words, what happens when a signal comes,
+    which is `stopping` the plan."""
     watch = _Watch(listen)
-    interruption = _Interruption(watch, say)
+    interruption = _Interruption(watch, say, stopping)
     answer: Ok[Any] | Err[Exception] | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(interruption.explain)
         try:
             with interruption.receiving(), interruption.scope:
-                answer = Ok(await handlers.run(make(), name=name, listen=watch))
+                answer = Ok(await perform(watch))
         except Exception as error:
             answer = Err(error)
         except (KeyboardInterrupt, BaseExceptionGroup):  # the latter from a busy branch

@@ -89,6 +89,13 @@ class Concurrent(Control[A]):
     timeout: float | None = None
     partial: bool = False
     limit: int | None = None
+    rest: float | None = None
+    """What is left of the `timeout`, in a run that was resumed in between."""
+
+    @property
+    def left(self) -> float | None:
+        """How long it may take from now on; None: as long as it likes."""
+        return self.timeout if self.rest is None else self.rest
 
     @property
     def combinator(self) -> str:

@@ -82,6 +82,13 @@ class Timeout(Control[A]):
 
     seconds: float
     plan: Performs[Any, A]
+    rest: float | None = None
+    """What is left of the `seconds`, in a run that was resumed in between."""
+
+    @property
+    def left(self) -> float:
+        """How long it may take from now on."""
+        return self.seconds if self.rest is None else self.rest
 
 
 def perform(control: Control[Any]) -> Plan[Any, Any]:

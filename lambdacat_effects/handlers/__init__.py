@@ -1,6 +1,15 @@
 """What effects mean: interpretations that are live, in memory, or fixed."""
 
-from lambdacat_effects.handlers.memory import in_memory, lmdb_memory, store_memory
+from lambdacat_effects.handlers.beliefs import in_memory_beliefs, store_beliefs
+from lambdacat_effects.handlers.memory import (
+    in_memory,
+    json_memory,
+    lmdb_memory,
+    redis_memory,
+    sqlite_memory,
+    store_memory,
+)
+from lambdacat_effects.handlers.redacting import redacting
 from lambdacat_effects.handlers.tools import answer_tools, answers, call_tools
 from lambdacat_effects.handlers.world import (
     collect_counts,
@@ -23,9 +32,15 @@ __all__ = [
     "fixed_random",
     "fixed_time",
     "in_memory",
+    "in_memory_beliefs",
+    "json_memory",
     "live_ids",
     "live_random",
     "live_time",
     "lmdb_memory",
+    "redacting",
+    "redis_memory",
+    "sqlite_memory",
+    "store_beliefs",
     "store_memory",
 ]

@@ -13,7 +13,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from lambdacat_effects.effects.ambient import Await, Blocking, Count, Log, NewId, Now, Random
-from lambdacat_effects.effects.memory import Forget, Recall, Remember
+from lambdacat_effects.effects.memory import (
+    Forget,
+    Recall,
+    RecallMarked,
+    Remember,
+    RememberUnlessChanged,
+)
 from lambdacat_effects.observability.nodes import Nesting, is_span, node_of
 from lambdacat_effects.observability.report import duration
 from lambdacat_effects.runtime.events import Answered, Branch, Cancelled, Event, Failed, Path, Root, Started
@@ -236,7 +242,7 @@ def _line_of(item: _Item) -> Text:
 
 
 def _label(what: Any) -> str:
-    if type(what) in (Recall, Remember, Forget):
+    if type(what) in (Recall, Remember, Forget, RecallMarked, RememberUnlessChanged):
         text = f"{type(what).__name__} {what.namespace} {what.key!r}"  # values may be large
     elif type(what) in (Blocking, Await):
         given = [*map(repr, what.args), *(f"{name}={value!r}" for name, value in what.kwargs.items())]

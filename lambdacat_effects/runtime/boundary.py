@@ -10,8 +10,7 @@ A handler without a boundary pays nothing: the boundary is a table of its own, a
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final, Literal, Protocol, TypeAlias, cast
@@ -65,14 +64,20 @@ class Boundary(Protocol):
 _passed: ContextVar[tuple[Boundary, ...]] = ContextVar("boundaries passed", default=())
 
 
-@contextmanager
-def _past(boundary: Boundary) -> Generator[None, None, None]:
-    before = _passed.get()
-    _passed.set((*before, boundary))
-    try:
-        yield
-    finally:
-        _passed.set(before)  # not `reset`, which would refuse when an abandoned run is closed from elsewhere
+class _past:
+    __slots__ = ("_before", "_boundary")
+
+    def __init__(self, boundary: Boundary) -> None:
+        self._boundary = boundary
+
+    def __enter__(self) -> None:
+        self._before = _passed.get()
+        _passed.set((*self._before, self._boundary))
+
+    def __exit__(self, *exc_info: object) -> None:
+        _passed.set(
+            self._before
+        )  # not `reset`, which would refuse when an abandoned run is closed from elsewhere
 
 
 class Crossing:
@@ -113,7 +118,7 @@ class Crossing:
 class Decision(Crossing):
     """A combinator of the plan at the boundary: `Timeout`, or `Concurrent` under any policy."""
 
-    __slots__ = ("answers", "fates")
+    __slots__ = ("answers", "began", "ended", "ending", "fates")
 
     def __init__(self, boundary: Boundary, key: Key, entry: Entry, effect: Any, scope: Scope) -> None:
         super().__init__(boundary, key, entry, effect, scope)
@@ -121,16 +126,24 @@ class Decision(Crossing):
         """How each branch ended, filled in by `forward`."""
         self.answers: dict[int, Any] = {}
         """The answers of those that answered, by branch."""
+        self.began: Callable[[int], object] | None = None
+        """Called when a branch begins."""
+        self.ended: Callable[[int], object] | None = None
+        """Called when a branch has ended, however."""
+        self.ending: Callable[[int], Awaitable[None]] | None = None
+        """Awaited when a branch has ended by itself, before anybody else knows."""
 
     @property
     def branches(self) -> int:
         """How many there are; the plan under a `Timeout` is one."""
         return 1 if self._is_timeout else len(self.effect.branches)
 
-    async def forward(self) -> Any:
-        """Let the runtime perform and decide. The branches' effects meet the boundary, each on its own."""
+    async def forward(self, rest: float | None = None) -> Any:
+        """Let the runtime perform and decide. The branches' effects meet the boundary, each on its own. `rest` is
+        what is left of the deadline, in seconds."""
         _, fn, _ = self._entry
-        return await fn(self._watched(), self.scope)
+        watched = self._watched()
+        return await fn(watched if rest is None else attrs.evolve(watched, rest=rest), self.scope)
 
     async def branch(self, index: int) -> Any:
         """Perform one branch here and now, in this task, without any deadline."""
@@ -177,16 +190,26 @@ class _Watched(Control[Any]):
 
 
 async def _watch(watched: _Watched, scope: Scope) -> Any:
-    index, fates = watched.index, watched.decision.fates
-    fates[index] = "cancelled"  # unless it ends by itself
+    index, decision = watched.index, watched.decision
+    decision.fates[index] = "cancelled"  # unless it ends by itself
+    if decision.began is not None:
+        decision.began(index)
     try:
         answer = await drive(watched.plan, scope.table, scope.path[:-1], scope.run)
     except Exception:
-        fates[index] = "failed late" if scope.run.is_cancelled() else "failed"
+        decision.fates[index] = "failed late" if scope.run.is_cancelled() else "failed"
+        if decision.ending is not None:
+            await decision.ending(index)
         raise
-    fates[index] = "answered"
-    watched.decision.answers[index] = answer
-    return answer
+    else:
+        decision.fates[index] = "answered"
+        decision.answers[index] = answer
+        if decision.ending is not None:
+            await decision.ending(index)
+        return answer
+    finally:
+        if decision.ended is not None:
+            decision.ended(index)
 
 
 _DECIDE: Final = (Concurrent, Timeout)

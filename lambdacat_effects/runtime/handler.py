@@ -13,8 +13,8 @@ from lambdacat_effects.effects.failure import Fail
 from lambdacat_effects.effects.needs import Need
 from lambdacat_effects.errors import InvalidArgument, WrongHandlerKind
 from lambdacat_effects.runtime.boundary import Boundary, bounded
+from lambdacat_effects.runtime.continuing import to_the_end
 from lambdacat_effects.runtime.events import Listener, Root
-from lambdacat_effects.runtime.interpreter import drive
 from lambdacat_effects.runtime.live import LIVE, LIVE_OBSERVED, live_run, raise_failure
 from lambdacat_effects.runtime.pure import PURE, PURE_OBSERVED, finish, pure_run
 from lambdacat_effects.runtime.resource import Resource, close_all, open_all, opened
@@ -164,10 +164,14 @@ class Handler(Generic[E_con]):
         name = name or plan_name(plan)
         try:
             async with opened(self.resources):
-                performing = drive(performable(plan), self.over(root), (name,), run)
-                return await run.tell(performing, (name,), Root(name))
+                return await self.perform(plan, root, run, name)
         except BaseException as exc:
             raise trimmed(exc)  # noqa: B904  (the same exception)
+
+    async def perform(self, plan: Performs[Any, A], root: Table, run: Run, name: str) -> A:
+        """As `interpret`, with the resources open."""
+        performing = to_the_end(plan, self.over(root), name, run)
+        return cast(A, await run.tell(performing, (name,), Root(name)))
 
     def over(self, outer: Table) -> Table:
         """The table of this handler within another; of the four roots it is kept."""

@@ -291,6 +291,19 @@ def _refuse(fn: Any, effect: Any, answer: Any) -> Never:
     )
 
 
+_SUGGESTED = {
+    **dict.fromkeys(
+        ("Remember", "Recall", "Forget", "SearchMemory", "RecallMarked", "RememberUnlessChanged"),
+        "in_memory()",
+    ),
+    **dict.fromkeys(
+        ("Believe", "Observe", "ReadBelief", "Retract", "HeldBeliefs", "Adopt"), "in_memory_beliefs()"
+    ),
+    "SaveState": "with_state(...)",
+    "Ask": "Ask.by(...)` (or perform it in a durable run: `Durable(...).run",
+}
+
+
 def _no_handler(kind: int, effect: Any, plan: Any) -> Exception:
     if kind == NOT_AN_EFFECT:
         return NotAnEffect(
@@ -304,7 +317,7 @@ def _no_handler(kind: int, effect: Any, plan: Any) -> Exception:
     elif name == "Need":
         suggestion = f"supply({getattr(effect.key, '__name__', effect.key)}, ...)"
     else:
-        suggestion = "in_memory()" if name in ("Remember", "Recall", "Forget") else f"{name}.by(...)"
+        suggestion = _SUGGESTED.get(name, f"{name}.by(...)")
     return UnhandledEffect(
         f"no handler answers {effect!r}, performed by {where(plan)}: "
         f"compose one in, such as `handlers | {suggestion}`"

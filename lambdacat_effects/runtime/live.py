@@ -15,11 +15,15 @@ from typing import Any, Self, cast
 import trio
 
 from lambdacat_effects.effects.ambient import Await, Blocking, Count, Log, NewId, Now, Random, Sleep
+from lambdacat_effects.effects.compensation import Compensable
 from lambdacat_effects.effects.concurrency import Concurrent, Policy
 from lambdacat_effects.effects.control import Call, Handled, Shielded, Span, Timeout
+from lambdacat_effects.effects.durable import ContinueAsNew, Patched
 from lambdacat_effects.effects.effect import plan_name
 from lambdacat_effects.effects.failure import Fail
 from lambdacat_effects.errors import InvalidArgument, Misuse, PlanTimeout, WrongHandlerKind
+from lambdacat_effects.runtime.compensating import compensable
+from lambdacat_effects.runtime.continuing import always_patched, continued
 from lambdacat_effects.runtime.events import Branch, Listener
 from lambdacat_effects.runtime.interpreter import drive
 from lambdacat_effects.runtime.policies import UNENDED, Ended, conclude, enough
@@ -151,7 +155,7 @@ def raise_failure(effect: Fail[Exception]) -> None:
 
 
 async def _timeout(effect: Timeout[Any], scope: Scope) -> Any:
-    with trio.move_on_after(effect.seconds):
+    with trio.move_on_after(effect.left):
         return await drive(effect.plan, *scope)
     raise PlanTimeout(f"the plan had not ended after {effect.seconds:g} s", seconds=effect.seconds)
 
@@ -222,7 +226,7 @@ class _Branches:
         try:
             with (
                 self.ticks or nullcontext(),
-                nullcontext() if asked.timeout is None else trio.move_on_after(asked.timeout),
+                nullcontext() if asked.left is None else trio.move_on_after(asked.left),
             ):
                 async with trio.open_nursery() as self.nursery:
                     self.start()
@@ -366,6 +370,7 @@ _BINDINGS: dict[Key, Chain] = {
     Timeout: (Step(CONTROL, _timeout),),
     Shielded: (Step(CONTROL, _shielded),),
     Opening: (Step(CONTROL, _opening),),
+    Compensable: (Step(CONTROL, compensable),),
     Concurrent: (Step(CONTROL, concurrent),),
     Sleep: (Step(ASYNC, _sleep),),
     Now: (Step(LOCATED, _now),),
@@ -375,6 +380,8 @@ _BINDINGS: dict[Key, Chain] = {
     Count: (Step(PLAIN, _count),),
     Blocking: (Step(ASYNC, _blocking),),
     Await: (Step(ASYNC, _await),),
+    Patched: (Step(PLAIN, always_patched),),
+    ContinueAsNew: (Step(LOCATED, continued),),
     Fail: (Step(PLAIN, raise_failure),),
 }
 

@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from random import Random as Seeded
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar, cast
 
 from lambdacat_effects.effects.ambient import Await, Blocking, Count, Log, NewId, Now, Random, Sleep
+from lambdacat_effects.effects.compensation import Compensable
 from lambdacat_effects.effects.concurrency import Concurrent
 from lambdacat_effects.effects.control import Call, Handled, Shielded, Span, Timeout
+from lambdacat_effects.effects.durable import ContinueAsNew, Patched
 from lambdacat_effects.effects.effect import plan_name
 from lambdacat_effects.effects.failure import Fail
 from lambdacat_effects.errors import Misuse, NotPure, PlanTimeout
+from lambdacat_effects.runtime.compensating import compensable
+from lambdacat_effects.runtime.continuing import always_patched, continued
 from lambdacat_effects.runtime.events import Branch, Listener
 from lambdacat_effects.runtime.interpreter import drive
 from lambdacat_effects.runtime.live import answer_of, raise_failure, write_log
@@ -42,7 +46,18 @@ from lambdacat_effects.runtime.table import (
 )
 from lambdacat_effects.runtime.tracebacks import trimmed
 
-__all__ = ["PURE", "PURE_OBSERVED", "VirtualCancelled", "finish", "located_id", "located_random", "pure_run"]
+__all__ = [
+    "PURE",
+    "PURE_OBSERVED",
+    "VirtualCancelled",
+    "at_once_if_it_can",
+    "finish",
+    "located_id",
+    "located_random",
+    "pure_run",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class VirtualCancelled(BaseException):
@@ -120,11 +135,23 @@ def finish(running: Coroutine[Any, Any, Any], what: str) -> Any:
     )
 
 
+def at_once_if_it_can(fn: F) -> F:
+    """Mark an async handler function that need not wait, depending on what it works with: `run_pure` tries it."""
+    cast(Any, fn).is_tried_by_run_pure = True
+    return fn
+
+
 def _not_pure(step: Step, _answers: bool) -> Step:
     if step.kind != ASYNC:
         return step
     fn = step.fn
     name = getattr(fn, "__qualname__", repr(fn))
+    if getattr(fn, "is_tried_by_run_pure", False):
+
+        def attempt(effect: object) -> Any:
+            return finish(fn(effect), f"the async handler {name}")
+
+        return Step(PLAIN, attempt)
     module = getattr(fn, "__module__", "?")
 
     def refuse(effect: object) -> NoReturn:
@@ -178,7 +205,7 @@ def _await(effect: Await[Any]) -> Any:
 
 
 async def _timeout(effect: Timeout[Any], scope: Scope) -> Any:
-    with _clock(scope).limit(effect.seconds):
+    with _clock(scope).limit(effect.left):
         return await drive(effect.plan, *scope)
     raise PlanTimeout(f"the plan had not ended after {effect.seconds:g} s", seconds=effect.seconds)
 
@@ -205,7 +232,7 @@ async def _concurrent(effect: Concurrent[Any], scope: Scope) -> Any:
     ended = Ended([UNENDED] * total)
     for index in range(total):
         clock.time = heapq.heappop(free)
-        with clock.limit(None if effect.timeout is None else began + effect.timeout - clock.time):
+        with clock.limit(None if effect.left is None else began + effect.left - clock.time):
             await _branch(effect, index, scope, ended)
         heapq.heappush(free, clock.time)
         succeeded = len(ended.ticks)
@@ -238,6 +265,7 @@ _BINDINGS: dict[Key, Chain] = {
     Timeout: (Step(CONTROL, _timeout),),
     Shielded: (Step(CONTROL, _shielded),),
     Opening: (Step(CONTROL, _opening),),
+    Compensable: (Step(CONTROL, compensable),),
     Concurrent: (Step(CONTROL, _concurrent),),
     Sleep: (Step(LOCATED, _sleep),),
     Now: (Step(LOCATED, _now),),
@@ -247,6 +275,8 @@ _BINDINGS: dict[Key, Chain] = {
     Count: (Step(PLAIN, _count),),
     Blocking: (Step(LOCATED, _blocking),),
     Await: (Step(PLAIN, _await),),
+    Patched: (Step(PLAIN, always_patched),),
+    ContinueAsNew: (Step(LOCATED, continued),),
     Fail: (Step(PLAIN, raise_failure),),
 }
 

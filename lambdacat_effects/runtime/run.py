@@ -32,7 +32,18 @@ class Clock(Protocol):
 class Run:
     """One run of a plan."""
 
-    __slots__ = ("_checkpoint", "cancelled", "clock", "first", "is_cancelled", "listen", "pace", "ticks")
+    __slots__ = (
+        "_checkpoint",
+        "cancelled",
+        "clock",
+        "first",
+        "is_cancelled",
+        "listen",
+        "pace",
+        "spares",
+        "staged",
+        "ticks",
+    )
 
     def __init__(
         self,
@@ -55,6 +66,12 @@ class Run:
         """After how many effects of a plan to look at its pace for the first time."""
         self.pace: Pace | None = None
         """What all plans share, instead of a pace of their own."""
+        self.spares: Callable[[Path], bool] | None = None
+        """Tells which effects a cancelled plan performs all the same: those that have been answered long ago, in a
+        run that is resumed."""
+        self.staged: bool = False
+        """Whether somebody decides when each effect is performed, as in a simulation. Then also what is done on the
+        plan's behalf, such as the writing of a journal, is performed as an effect."""
         self._checkpoint = checkpoint
 
     @property
@@ -72,6 +89,9 @@ class Run:
 
     async def before(self, path: Path, n: int, effect: object, told: bool) -> bool:  # noqa: ARG002
         """A checkpoint before the effect number `n` of the plan at `path`."""
+        if self.spares is not None and self.spares((*path, n)):
+            await self.checkpoint(True)
+            return told
         return await self.checkpoint(told)
 
     def cut(self, nursery: Any, path: Path) -> None:  # noqa: ARG002

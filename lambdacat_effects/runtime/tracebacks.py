@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from inspect import CO_GENERATOR
 from types import TracebackType
 
-__all__ = ["trimmed"]
+__all__ = ["last_line", "trimmed"]
 
 _OURS = tuple(
     f"lambdacat_effects.{folder}."
-    for folder in ("algebra", "effects", "plan", "runtime", "handlers", "testing")
+    for folder in ("algebra", "effects", "plan", "runtime", "storage", "journal", "handlers", "testing")
 )
 
 
@@ -28,3 +29,18 @@ def trimmed(exc: BaseException, known: TracebackType | None = None) -> BaseExcep
         tb = TracebackType(tb, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     exc.__traceback__ = tb
     return exc
+
+
+def last_line(exc: BaseException) -> str | None:
+    """The line of a plan in which `exc` was raised: its function, file and number. None if it passed no plan."""
+    found: TracebackType | None = None
+    tb = exc.__traceback__
+    while tb is not None:
+        name = tb.tb_frame.f_globals.get("__name__", "")
+        if tb.tb_frame.f_code.co_flags & CO_GENERATOR and not name.startswith(_OURS):
+            found = tb
+        tb = tb.tb_next
+    if found is None:
+        return None
+    code = found.tb_frame.f_code
+    return f"{code.co_qualname} ({code.co_filename}:{found.tb_lineno})"

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from lambdacat_effects.errors import NotSerialisable, StoredValueMismatch
 from lambdacat_effects.storage.leaves import Misfit, type_name
 from lambdacat_effects.storage.plain import dumps, plain
-from lambdacat_effects.storage.typed import typed
 
 __all__ = ["decode", "encode"]
 
@@ -22,7 +21,7 @@ def encode(value: object) -> bytes:
     dataclasses (by the fields that `__init__` takes), enums, `bytes`, `datetime` (with its offset, but not the name
     of its zone), `date`, `time`, `UUID`, paths, `Decimal`, lists, tuples, named tuples, deques, sets, and mappings
     with keys of any of these. An object says of which class it is, under "$type", so that unions and subclasses read
-    back as what they were.
+    back as what they were, and of which version that class was, under "$version", if it is `versioned`.
 
     Raises `NotSerialisable`, naming the place in the value.
 
@@ -31,7 +30,7 @@ def encode(value: object) -> bytes:
     """
     try:
         # Text may hold half of a surrogate pair, as file names do; strict UTF-8 would refuse it.
-        return dumps(plain(value, set())).encode("utf-8", "surrogatepass")
+        return dumps(plain(value)).encode("utf-8", "surrogatepass")
     except Misfit as misfit:
         raise NotSerialisable(f"value{misfit.place} {misfit.problem}") from None
     except RecursionError:
@@ -43,12 +42,15 @@ def decode(data: bytes, as_type: type[A]) -> A:
 
     Nothing is converted on the way: an int is not read as text, nor an object of one class as another. `Any` and
     `object` give it as plain JSON has it. `Sequence` reads as a tuple, `Mapping` as a dict, `Set` as a frozenset.
+    Objects of former versions of their classes are migrated, wherever in the value they are.
 
     Raises `StoredValueMismatch`, naming the type and the first place that does not fit.
 
     >>> decode(b'{"a":null,"b":[1,2]}', dict[str, tuple[int, int] | None])
     {'a': None, 'b': (1, 2)}
     """
+    from lambdacat_effects.storage.typed import typed  # loads cattrs, which takes longer than all the rest
+
     wanted: Any = as_type
     try:
         value = json.loads(data.decode("utf-8", "surrogatepass"))

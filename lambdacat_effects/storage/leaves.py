@@ -11,10 +11,30 @@ from pathlib import PurePath
 from typing import Any, Final, NamedTuple, get_origin
 from uuid import UUID
 
-__all__ = ["PRIMITIVES", "TAG", "TEXTS", "Misfit", "Text", "by_value", "type_name"]
+__all__ = [
+    "PRIMITIVES",
+    "REDACTED",
+    "TAG",
+    "TEXTS",
+    "UNSTORED",
+    "VERSION",
+    "Misfit",
+    "Text",
+    "by_value",
+    "type_name",
+]
 
 TAG: Final = "$type"
 """The key under which an object says of which class it is. No field can be called so."""
+
+VERSION: Final = "$version"
+"""The key under which an object says of which version its class was, if that has declared one."""
+
+UNSTORED: Final = "lambdacat_effects.unstored"
+"""In the metadata of a field: it is not stored, and has its default when it is read."""
+
+REDACTED: Final = "[redacted]"
+"""What stands for a secret, in what is stored."""
 
 PRIMITIVES: Final = frozenset([str, int, float, bool, type(None)])
 """What JSON, as Python writes it, keeps exactly: also NaN, infinities and integers of any size."""

@@ -28,6 +28,7 @@ from cattrs import ClassValidationError, Converter, IterableValidationError
 
 from lambdacat_effects.storage.leaves import PRIMITIVES, TAG, TEXTS, Misfit, Text, by_value, type_name
 from lambdacat_effects.storage.plain import plain
+from lambdacat_effects.storage.versions import VersionMisfit, migrated, names_of
 
 __all__ = ["typed"]
 
@@ -74,9 +75,8 @@ def typed(value: Any, as_type: Any) -> Any:
 def _misfit(error: Exception, step: str = "") -> Misfit:
     """What an error inside one part of a value says about the value."""
     if isinstance(error, Misfit):
-        return Misfit(
-            error.problem, step + error.place
-        )  # a new one: cattrs finds its way by notes on the old
+        # A new one: cattrs finds its way by notes on the old.
+        return type(error)(error.problem, step + error.place)
     if isinstance(error, RecursionError):
         raise error
     if not isinstance(error, (ClassValidationError, IterableValidationError)):
@@ -146,7 +146,7 @@ def _member(value: Any, t: type[Enum]) -> Enum:
 
 def _literal(value: Any, t: Any) -> Any:
     for member in get_args(t):
-        written = plain(member, set())
+        written = plain(member)
         if type(written) is type(value) and written == value:
             return member
     raise Misfit(f"expected one of {type_name(t)}, found another value")
@@ -232,17 +232,29 @@ def _record_hook(t: Any) -> _Hook:
     parameters: tuple[Any, ...] = getattr(t, "__parameters__", ())
     fields_of = t[(Any,) * len(parameters)] if parameters and t is cls else t
     read_fields: _Hook = _converter.gen_structure_attrs_fromdict(fields_of)
+    names = names_of(cls)
 
     def read(value: Any, _t: Any) -> Any:
         if not _is(dict, value):
             raise _unexpected(t, value)
-        if value.get(TAG, cls.__name__) != cls.__name__:
+        if value.get(TAG, cls.__name__) not in names:
             # Not structurally: a class whose fields all have defaults would fit anything.
             below: Any = _subclass(t, cls, value)
             return _converter.structure(value, below)
-        return read_fields(value, t)
+        today = migrated(cls, value)
+        return read_fields(value if today is value else _plainly(cls, today), t)
 
     return read
+
+
+def _plainly(cls: type, today: Any) -> Any:
+    """What a migration answers may have objects in it."""
+    try:
+        return plain(today)
+    except Misfit as misfit:
+        raise VersionMisfit(
+            f"what a migration of {type_name(cls)} answered {misfit.problem}", misfit.place
+        ) from None
 
 
 def _typed_dict_hook(t: Any) -> _Hook:
@@ -259,7 +271,7 @@ def _typed_dict_hook(t: Any) -> _Hook:
 def _subclass(t: Any, cls: type, value: dict[str, Any]) -> type:
     """The subclass that `value` says it is of."""
     # By module and name, since a slotted class is the second of its name: the one it was made from may live on.
-    named = {(sub.__module__, sub.__qualname__): sub for sub in _below(cls) if sub.__name__ == value[TAG]}
+    named = {(sub.__module__, sub.__qualname__): sub for sub in _below(cls) if value[TAG] in names_of(sub)}
     if len(named) != 1:
         raise _unexpected(t, value)
     return named.popitem()[1]
@@ -287,7 +299,10 @@ def _union_hook(t: Any) -> _Hook:
             try:
                 reading = _converter.structure(value, member)
             except Exception as error:
-                misfits.append(_misfit(error))
+                misfit = _misfit(error)
+                if isinstance(misfit, VersionMisfit):
+                    raise misfit from None  # or `Hit | dict` would give an old hit as a dict
+                misfits.append(misfit)
                 continue
             if not any(type(reading) is type(other) and reading == other for _, other in readings):
                 readings.append((member, reading))

@@ -8,6 +8,7 @@
       laws/              named laws with their equation, to check on instances of one's own
       scripts.py         handlers that answer in order or by match
       performing.py      assertions on what a run performed
+      crashing.py        the crash sweep of durable runs
       unperformed.py     warnings of effects that were made and never performed
       strategies/        Hypothesis strategies of plans, schedules and faults (import it by itself)
       pytest_plugin.py   fixtures and options; loaded by pytest
@@ -34,6 +35,7 @@ from lambdacat_effects.errors import (
 )
 from lambdacat_effects.observability.report import Recorder
 from lambdacat_effects.testing import laws
+from lambdacat_effects.testing.crashing import Swept, crash_sweep
 from lambdacat_effects.testing.performing import Performed, performed
 from lambdacat_effects.testing.recording import Recorded, record, replay
 from lambdacat_effects.testing.scripts import (
@@ -80,12 +82,14 @@ __all__ = [
     "Script",
     "SimulationFailure",
     "StaleSchedule",
+    "Swept",
     "Turn",
     "UnexpectedEffect",
     "UnfinishedScript",
     "UnperformedWarning",
     "Unrecordable",
     "UnusedRecording",
+    "crash_sweep",
     "explore",
     "in_any_order",
     "in_order",

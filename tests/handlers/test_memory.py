@@ -1,4 +1,4 @@
-"""Memory in a dictionary and on disk: one behaviour, and what only the disk can promise."""
+"""Memory in stores of every kind: one behaviour, and what only a disk can promise."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,21 +29,28 @@ from lambdacat_effects import (
     attempt,
     forget,
     in_memory,
+    json_memory,
     lmdb_memory,
     parallel,
     recall,
+    redis_memory,
     remember,
+    sqlite_memory,
     store_memory,
 )
 from lambdacat_effects.errors import (
     InvalidArgument,
+    LimitExceeded,
     NotPure,
     NotSerialisable,
     ResourceNotOpen,
+    SimulationFailure,
     StoredValueMismatch,
     StoreUnusable,
 )
-from lambdacat_effects.storage import InMemoryStore, LmdbStore
+from lambdacat_effects.storage import Change, Delete, InMemoryStore, Put, Store
+from lambdacat_effects.storage.transactions import Transaction, enlisting
+from lambdacat_effects.testing import explore
 
 
 @attrs.define
@@ -52,9 +60,37 @@ class Note:
     at: dt.datetime | None = None
 
 
-@pytest.fixture(params=["in memory", "lmdb"])
+MEMORIES: dict[str, Callable[[Path], Handler[Memory]]] = {
+    "in memory": lambda path: in_memory(),
+    "lmdb": lmdb_memory,
+    "json": json_memory,
+    "sqlite": sqlite_memory,
+    "a store": lambda path: store_memory(InMemoryStore()),
+    "a store that waits": lambda path: store_memory(Waits()),
+}
+ON_DISK: dict[str, Callable[[Any], Handler[Memory]]] = {
+    "lmdb_memory": lmdb_memory,
+    "json_memory": json_memory,
+    "sqlite_memory": sqlite_memory,
+}
+on_disk = pytest.mark.parametrize("named", ON_DISK)
+
+
+class Waits(InMemoryStore):
+    """As across a network."""
+
+    async def get(self, namespace: str, key: str) -> bytes | None:
+        await trio.lowlevel.checkpoint()
+        return await super().get(namespace, key)
+
+    async def batch(self, changes: Sequence[Change]) -> bool:
+        await trio.lowlevel.checkpoint()
+        return await super().batch(changes)
+
+
+@pytest.fixture(params=MEMORIES)
 def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Handler[Memory]:
-    return in_memory() if request.param == "in memory" else lmdb_memory(tmp_path / "state")
+    return MEMORIES[request.param](tmp_path / "state")
 
 
 async def test_what_is_remembered_is_recalled_as_its_type_until_forgotten(memory: Handler[Memory]) -> None:
@@ -148,13 +184,109 @@ def outcomes(program: list[Any]) -> Plan[Memory, list[Any]]:
     return found
 
 
+@pytest.mark.parametrize("name", list(MEMORIES)[1:])
 @settings(max_examples=30, deadline=None)
-@given(st.lists(steps, max_size=12))
-def test_both_memories_agree_in_everything(program: list[Any]) -> None:
-    """Any program has the same answers and the same errors in a dictionary and on disk."""
+@given(program=st.lists(steps, max_size=12))
+def test_all_memories_agree_in_everything(name: str, program: list[Any]) -> None:
+    """Any program has the same answers and the same errors in a dictionary and elsewhere."""
     with tempfile.TemporaryDirectory() as directory:
-        on_disk = trio.run(lmdb_memory(directory).run, outcomes(program))
-    assert on_disk == in_memory().run_pure(outcomes(program))
+        elsewhere = trio.run(MEMORIES[name](Path(directory) / "state").run, outcomes(program))
+    assert elsewhere == in_memory().run_pure(outcomes(program))
+
+
+async def test_of_two_who_forget_one_is_told_that_there_was_something(memory: Handler[Memory]) -> None:
+    def plan() -> Plan[Memory, int]:
+        yield from remember("n", "k", 1)
+        return sum((yield from parallel(*[forget("n", "k") for _ in range(5)])))
+
+    assert await memory.run(plan()) == 1
+
+
+# Limits
+
+LIMITED: dict[str, Callable[..., Handler[Memory]]] = {
+    "in memory": lambda path, **limit: in_memory(**limit),
+    "lmdb": lmdb_memory,
+    "json": json_memory,
+    "sqlite": sqlite_memory,
+    "redis": lambda path, **limit: redis_memory("redis://host", **limit),
+    "a store": lambda path, **limit: store_memory(InMemoryStore(), **limit),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in LIMITED if name != "redis"])
+async def test_a_value_that_is_too_large_replaces_nothing(name: str, tmp_path: Path) -> None:
+    memory = LIMITED[name](tmp_path / "state", most_bytes=1000)
+    async with memory:
+        await memory.run(remember("n", "k", "x" * 998))
+        with pytest.raises(
+            LimitExceeded,
+            match=r"^\('n', 'k'\) cannot be remembered: encoded it has 1,001 bytes, and this memory takes at most "
+            r"1,000 for a value: remember less, or raise most_bytes=$",
+        ):
+            await memory.run(remember("n", "k", "x" * 999))
+        assert await memory.run(recall("n", "k", as_type=str)) == "x" * 998
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1.5, True, "1"])
+@pytest.mark.parametrize("name", LIMITED)
+def test_a_limit_is_a_number_of_bytes(name: str, limit: Any, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="most_bytes is a number of bytes, at least 1, or None"):
+        LIMITED[name](tmp_path / "state", most_bytes=limit)
+
+
+def test_what_is_there_at_the_start_is_not_too_large() -> None:
+    with pytest.raises(LimitExceeded, match=r"\('n', 'k'\) cannot be remembered"):
+        in_memory({("n", "k"): "x" * 100}, most_bytes=100)
+
+
+# Together with something else
+
+
+@pytest.mark.parametrize("name", ["a store", "a store that waits"])
+async def test_within_a_transaction_changes_wait_to_be_committed_with_it(name: str) -> None:
+    """They are read as if they had been made, and are lost with it."""
+    store: Store = InMemoryStore() if name == "a store" else Waits()
+    memory = store_memory(store)
+    await memory.run(remember("n", "old", 1))
+
+    def plan() -> Plan[Memory, list[Any]]:
+        yield from remember("n", "new", 2)
+        found = [(yield from recall("n", "new", as_type=int)), (yield from forget("n", "old"))]
+        return [*found, (yield from forget("n", "old")), (yield from recall("n", "old", as_type=int))]
+
+    with enlisting(Transaction(store)) as transaction:
+        assert await memory.run(plan()) == [2, True, False, None]
+    assert await memory.run(recall("n", "old", as_type=int)) == 1
+    assert transaction.changes == [Put("n", "new", b"2"), Delete("n", "old")]
+    assert await store.batch(transaction.changes)
+    assert await store.scan("n") == [("new", b"2")]
+
+
+async def test_another_store_is_not_part_of_a_transaction() -> None:
+    memory = in_memory()
+    with enlisting(Transaction(InMemoryStore())) as transaction:
+        await memory.run(remember("n", "k", 1))
+    assert transaction.changes == []
+    assert await memory.run(recall("n", "k", as_type=int)) == 1
+
+
+@pytest.mark.parametrize("make", [InMemoryStore, Waits])
+def test_simulated_branches_on_any_store_interleave(make: Callable[[], Store]) -> None:
+    """Two that read, add and write lose an update under some schedule, and two that share no key never do."""
+
+    def adding(key: str) -> Plan[Memory, None]:
+        count = yield from recall("n", key, as_type=int)
+        yield from remember("n", key, (count or 0) + 1)
+
+    def both(*keys: str) -> Plan[Memory, None]:
+        yield from parallel(*[adding(key) for key in keys])
+        found = yield from parallel(*[recall("n", key, as_type=int) for key in sorted(set(keys))])
+        assert sum(count or 0 for count in found) == 2
+
+    explore(lambda: (both("a", "b"), store_memory(make())), runs=50)
+    with pytest.raises(SimulationFailure):
+        explore(lambda: (both("a", "a"), store_memory(make())), runs=50)
 
 
 # In memory
@@ -188,7 +320,12 @@ def test_what_is_there_at_the_start_can_be_stored() -> None:
 def test_any_store_will_do() -> None:
     store = InMemoryStore()
     store_memory(store).run_pure(remember("n", "k", {"b": 1, "a": 2}))
-    assert store.get("n", "k") == b'{"a":2,"b":1}'
+    assert trio.run(store.get, "n", "k") == b'{"a":2,"b":1}'
+
+
+def test_a_store_that_waits_needs_an_event_loop() -> None:
+    with pytest.raises(NotPure, match=r"the async handler _Keeper\.remember waited"):
+        store_memory(Waits()).run_pure(remember("n", "k", 1))
 
 
 # On disk
@@ -201,8 +338,9 @@ async def test_the_directory_is_made_and_closed_after_the_run(tmp_path: Path) ->
     lmdb.open(str(tmp_path / "some" / "state")).close()  # refused while the process has it open
 
 
-async def test_handlers_and_runs_share_a_directory(tmp_path: Path) -> None:
-    one, two = lmdb_memory(tmp_path), lmdb_memory(str(tmp_path))
+@on_disk
+async def test_handlers_and_runs_share_a_place(named: str, tmp_path: Path) -> None:
+    one, two = ON_DISK[named](tmp_path / "state"), ON_DISK[named](str(tmp_path / "state"))
     async with one:
         await one.run(remember("n", "k", 1))
         assert await two.run(recall("n", "k", as_type=int)) == 1
@@ -220,12 +358,14 @@ def test_a_relative_path_means_where_it_was_given(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("path", [None, 3, "", b"state"])
-def test_a_path_is_what_names_a_directory(path: Any) -> None:
-    with pytest.raises(InvalidArgument, match=r"lmdb_memory takes the path of a directory"):
-        lmdb_memory(path)
+@on_disk
+def test_a_path_is_what_names_a_place(named: str, path: Any) -> None:
+    with pytest.raises(InvalidArgument, match=rf"{named} takes the path of a (directory|file); got"):
+        ON_DISK[named](path)
 
 
-async def test_a_directory_that_cannot_be_used_fails_the_run_at_its_start(tmp_path: Path) -> None:
+@on_disk
+async def test_a_place_that_cannot_be_used_fails_the_run_at_its_start(named: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     started = []
 
@@ -233,23 +373,28 @@ async def test_a_directory_that_cannot_be_used_fails_the_run_at_its_start(tmp_pa
         started.append(True)
         yield from remember("n", "k", 1)
 
-    with pytest.raises(StoreUnusable, match=r"is a file: give another path"):
-        await lmdb_memory(tmp_path / "file").run(plan())
+    with pytest.raises(StoreUnusable, match=rf"{tmp_path}/file"):
+        await ON_DISK[named](tmp_path / "file").run(plan())
     assert started == []
 
 
-async def test_a_memory_that_is_not_open_says_so(tmp_path: Path) -> None:
-    closed = Handler[Memory](lmdb_memory(tmp_path).bindings)  # without what it owns
+@on_disk
+async def test_a_memory_that_is_not_open_says_so(named: str, tmp_path: Path) -> None:
+    closed = Handler[Memory](ON_DISK[named](tmp_path).bindings)  # without what it owns
     for plan in (recall("n", "k", as_type=int), remember("n", "k", 1), forget("n", "k")):
         with pytest.raises(ResourceNotOpen, match=rf"the memory in '{tmp_path}' is not open"):
             await closed.run(plan)
 
 
-def test_without_an_event_loop_the_disk_can_only_be_read(tmp_path: Path) -> None:
-    trio.run(lmdb_memory(tmp_path).run, remember("n", "k", 1))
-    assert lmdb_memory(tmp_path).run_pure(recall("n", "k", as_type=int)) == 1
-    with pytest.raises(NotPure, match=r"is answered by the async handler lmdb_memory"):
-        lmdb_memory(tmp_path).run_pure(remember("n", "k", 2))
+@on_disk
+def test_a_memory_on_disk_needs_no_event_loop(named: str, tmp_path: Path) -> None:
+    """Where there is none, nobody else has to wait when it blocks."""
+    memory = ON_DISK[named](tmp_path / "state")
+    memory.run_pure(remember("n", "k", 1))
+    assert trio.run(memory.run, recall("n", "k", as_type=int)) == 1
+    trio.run(memory.run, remember("n", "k", 2))
+    assert memory.run_pure(recall("n", "k", as_type=int)) == 2
+    assert memory.run_pure(forget("n", "k")) is True
 
 
 HOLDER = """
@@ -297,39 +442,44 @@ async def test_a_cancelled_run_waits_for_its_write(tmp_path: Path) -> None:
                         holder.stdin.close()
                         await ended.wait()
         assert scope.cancelled_caught
-        # One was being written; the other waited for its turn, which never came.
+        # Both had begun, and were waited for.
         kept = [await memory.run(recall("n", key, as_type=int)) for key in ("first", "second")]
-        assert sorted(map(str, kept)) == ["1", "None"]
+        assert kept == [1, 1]
         assert went_on == []
 
 
-def test_what_was_acknowledged_outlives_the_process_that_was_killed(tmp_path: Path) -> None:
+@on_disk
+def test_what_was_acknowledged_outlives_the_process_that_was_killed(named: str, tmp_path: Path) -> None:
     """Each line on the pipe is a write that `remember` has answered."""
-    script = """
+    script = f"""
 import os, signal, sys
 import trio
-from lambdacat_effects import lmdb_memory, remember
+from lambdacat_effects import {named} as memory, remember
 def plan():
     for i in range(10):
         yield from remember("n", str(i), i)
         os.write(1, b"%d\\n" % i)
     os.kill(os.getpid(), signal.SIGKILL)
-trio.run(lmdb_memory(sys.argv[1]).run, plan())
+trio.run(memory(sys.argv[1]).run, plan())
 """
-    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, timeout=60)
+    path = str(tmp_path / "state")
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, timeout=60)
     assert done.returncode == -9
-    acknowledged = done.stdout.split()
-    assert len(acknowledged) == 10
-    with LmdbStore(tmp_path) as store:
-        assert dict(store.scan("n")) == {n.decode(): n for n in acknowledged}
+    acknowledged = [int(line) for line in done.stdout.split()]
+    assert acknowledged == list(range(10))
+    recalled = [ON_DISK[named](path).run_pure(recall("n", str(i), as_type=int)) for i in acknowledged]
+    assert recalled == acknowledged
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pipes of this kind")
-def test_importing_the_package_loads_neither_lmdb_nor_cattrs() -> None:
+def test_importing_the_package_loads_no_engine() -> None:
     script = (
         "import sys, lambdacat_effects, lambdacat_effects.handlers, lambdacat_effects.storage\n"
-        "lambdacat_effects.in_memory(); lambdacat_effects.lmdb_memory('state')\n"
-        "print([m for m in sys.modules if m.split('.')[0] in ('lmdb', 'cattrs')])"
+        "lambdacat_effects.in_memory()\n"
+        "for memory in 'lmdb_memory', 'json_memory', 'sqlite_memory':\n"
+        "    getattr(lambdacat_effects, memory)('state')\n"
+        "lambdacat_effects.redis_memory('redis://localhost')\n"
+        "print([m for m in sys.modules if m.split('.')[0] in ('lmdb', 'sqlite3', 'coredis', 'cattrs')])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, cwd=os.sep

@@ -274,7 +274,7 @@ def test_a_live_handler_that_disagrees_with_its_model_is_found_and_shrunk() -> N
     with pytest.raises(LawBroken) as caught:
         made[-1].check()
     assert (
-        'the law "agrees with its model" does not hold for <handler of Forget, Recall, Remember>: '
+        f'the law "agrees with its model" does not hold for {lossy()!r}: '
         "run(handler, p) == run_pure(model, p)\n"
         "    p = [Remember(namespace='a', key='a', value=0), Recall(namespace='a', key='a', as_type=<class 'int'>)]\n"
         "  left side:  [answered None, answered None]\n"

@@ -24,6 +24,11 @@ from hypothesis import strategies as st
 
 from lambdacat_effects import MISSING, Effect, Ok, PlanTimeout, effect, tool
 from lambdacat_effects.errors import MergeConflict, NoneSucceeded
+from lambdacat_effects.journal.asked import Asked, describe, differences
+from lambdacat_effects.journal.session import exactly
+from lambdacat_effects.storage.exact.reading import read, read_error
+from lambdacat_effects.storage.exact.redaction import Redaction, Redactor
+from lambdacat_effects.storage.exact.writing import Writer
 from lambdacat_effects.storage.leaves import Misfit
 from lambdacat_effects.testing.recording import (
     RecordedError,
@@ -32,10 +37,6 @@ from lambdacat_effects.testing.recording import (
     record,
     replay,
 )
-from lambdacat_effects.testing.recording.describing import Asked, describe, differences
-from lambdacat_effects.testing.recording.reading import read, read_error
-from lambdacat_effects.testing.recording.redaction import Redaction, Redactor
-from lambdacat_effects.testing.recording.writing import Writer
 
 
 @effect
@@ -283,8 +284,8 @@ values = st.recursive(
 @given(values)
 @settings(deadline=None, max_examples=300)
 def test_any_value_comes_back_as_it_was(value: Any) -> None:
-    """However it is nested."""
-    assert alike(value, round_trip(value))
+    """However it is nested. (Nothing is redacted here: Hypothesis finds the names of secrets by itself.)"""
+    assert alike(value, read(json.loads(json.dumps(exactly().write(value), allow_nan=False))))
 
 
 @given(values)

@@ -6,7 +6,9 @@
     inputs.py       what laws are checked on: collections of examples, or Hypothesis strategies
     drawing.py      the one module that imports Hypothesis, once a strategy is given
     algebra.py      lenses, monoids, functors, monads, Kleisli arrows
+    beliefs.py      beliefs: merging, evidence, fading
     handlers.py     handlers: interposers, composition, agreement with a model
+    stores.py       engines of the Store port
     outcomes.py     how programs end under a handler, so that two endings can be compared
 
 Each function answers with a list of laws. Give them to pytest one by one:
@@ -28,22 +30,29 @@ from lambdacat_effects.testing.laws.algebra import (
     monad_laws,
     monoid_laws,
 )
+from lambdacat_effects.testing.laws.beliefs import Within, belief_laws
 from lambdacat_effects.testing.laws.handlers import Make, handler_laws
 from lambdacat_effects.testing.laws.inputs import Inputs
 from lambdacat_effects.testing.laws.law import Checking, Law, at
 from lambdacat_effects.testing.laws.outcomes import Program
+from lambdacat_effects.testing.laws.stores import MakeStore, StoreProgram, store_laws
 
 __all__ = [
     "Checking",
     "Inputs",
     "Law",
     "Make",
+    "MakeStore",
     "Program",
+    "StoreProgram",
+    "Within",
     "at",
+    "belief_laws",
     "functor_laws",
     "handler_laws",
     "kleisli_laws",
     "lens_laws",
     "monad_laws",
     "monoid_laws",
+    "store_laws",
 ]

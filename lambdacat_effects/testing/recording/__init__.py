@@ -8,7 +8,7 @@ from lambdacat_effects.errors import (
     Unrecordable,
     UnusedRecording,
 )
-from lambdacat_effects.testing.recording.redaction import REDACTED, SECRET_NAMES, Redact
+from lambdacat_effects.storage.exact.redaction import REDACTED, SECRET_NAMES, Redact
 from lambdacat_effects.testing.recording.tape import Tape
 from lambdacat_effects.testing.recording.taping import Mode, Recorded, record, replay
 

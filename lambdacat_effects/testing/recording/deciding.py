@@ -1,31 +1,22 @@
-"""Combinators in a replay: the branches one after the other, in one task, and the decision that was recorded.
-
-What the effects answered does not depend on timing any more; who won, who was cancelled, and which deadline passed is
-recorded as the combinator's own. So the same replay runs on Trio, under `run_pure` and in a simulation, and needs
-neither nursery nor clock.
-"""
+"""Combinators in a replay, and the places where the recorded run was cancelled."""
 
 from __future__ import annotations
 
-import logging
 import math
 import warnings
 from typing import Any
 
 from lambdacat_effects.effects.ambient import Sleep
-from lambdacat_effects.effects.concurrency import Policy
 from lambdacat_effects.effects.control import Timeout
-from lambdacat_effects.errors import InterruptedRecording, Misuse, PlanTimeout, RecordingMismatch
+from lambdacat_effects.errors import InterruptedRecording, RecordingMismatch
+from lambdacat_effects.journal.deciding import out_of_time, perform_in_turn
+from lambdacat_effects.journal.regions import Region, deadline_in_force
 from lambdacat_effects.runtime.boundary import Crossing, Decision
 from lambdacat_effects.runtime.events import path_text
-from lambdacat_effects.runtime.policies import UNENDED, Ended, conclude
-from lambdacat_effects.testing.recording.regions import Region, deadline_in_force
 from lambdacat_effects.testing.recording.session import Performed
 from lambdacat_effects.testing.recording.tape import Entry
 
 __all__ = ["decide_again", "wait_as_recorded"]
-
-_logger = logging.getLogger("lambdacat_effects")
 
 
 async def decide_again(decision: Decision, run: Performed, entry: Entry) -> Any:
@@ -33,34 +24,15 @@ async def decide_again(decision: Decision, run: Performed, entry: Entry) -> Any:
     assert entry.branches is not None
     if isinstance(decision.effect, Timeout):
         return await _time_out_again(decision, run, entry, entry.branches)
-    ended = Ended([UNENDED] * len(entry.branches))
-    late: dict[int, Exception] = {}
-    for index, fate in enumerate(entry.branches):
-        if fate == "not begun":
-            continue
-        region = Region(decision.run, cancelled=fate == "cancelled")
-        try:
-            with run.within((*entry.place, index), region):
-                answer = await decision.branch(index)
-                if not region.cancelled:
-                    ended.answers[index] = answer
-                    ended.ticks[index] = 0 if fate == "won" else 1
-        except Misuse:
-            raise
-        except Exception as error:
-            (late if fate in ("failed late", "cancelled") else ended.errors)[index] = error
-    if decision.effect.policy is Policy.ALL and (ended.errors or entry.cancelled):
-        ended.errors.update(late)
-    else:
-        for index, failure in late.items():
-            _logger.warning("branch %s failed after it was cancelled: %r", (*decision.path, index), failure)
+    turns = await perform_in_turn(
+        decision, entry.branches, lambda index, region: run.within((*entry.place, index), region)
+    )
+    if not entry.cancelled:
+        return turns.conclude()
     try:
-        if entry.cancelled:
-            return await _be_cancelled_again(decision, run, ended)
-        return conclude(decision.effect, ended).unwrap()
-    finally:
-        ended.errors.clear()  # their tracebacks lead back to this frame
-        late.clear()
+        return await wait_as_recorded(decision, run)
+    except BaseException as outer:
+        turns.cancelled(outer)
 
 
 async def _time_out_again(decision: Decision, run: Performed, entry: Entry, fates: list[Any]) -> Any:
@@ -72,19 +44,7 @@ async def _time_out_again(decision: Decision, run: Performed, entry: Entry, fate
                 return answer
     if entry.cancelled:
         return await wait_as_recorded(decision, run)
-    seconds = decision.effect.seconds
-    raise PlanTimeout(f"the plan had not ended after {seconds:g} s", seconds=seconds)
-
-
-async def _be_cancelled_again(decision: Decision, run: Performed, ended: Ended) -> Any:
-    try:
-        return await wait_as_recorded(decision, run)
-    except BaseException as outer:
-        if decision.effect.policy is not Policy.ALL or not ended.errors:
-            raise
-        errors = [failure for _, failure in sorted(ended.errors.items())]
-        what = f"{decision.effect.combinator}: cancelled while branches failed"
-        raise BaseExceptionGroup(what, [outer, *errors]) from None
+    raise out_of_time(decision)
 
 
 async def wait_as_recorded(crossing: Crossing, run: Performed) -> Any:

@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 from lambdacat_effects.effects.ambient import Count, Log
-from lambdacat_effects.effects.concurrency import Policy
 from lambdacat_effects.effects.effect import Effect
 from lambdacat_effects.effects.failure import Fail
 from lambdacat_effects.effects.needs import Need
 from lambdacat_effects.errors import Misuse, RecordingUnreadable, Unrecordable
+from lambdacat_effects.journal.deciding import winners
 from lambdacat_effects.runtime.boundary import Crossing, Decision
+from lambdacat_effects.storage.exact.reading import read, read_error
 from lambdacat_effects.storage.leaves import Misfit
 from lambdacat_effects.testing.recording.deciding import decide_again, wait_as_recorded
-from lambdacat_effects.testing.recording.reading import read, read_error
 from lambdacat_effects.testing.recording.session import Performed, Session
 from lambdacat_effects.testing.recording.streams import AsyncChunks, Chunks, Replayed, is_stream
 from lambdacat_effects.testing.recording.tape import Entry
@@ -91,22 +91,9 @@ class Recorder:
         finally:
             entry.branches[:] = decision.fates
         entry.cancelled = False
-        for index in _winners(decision, answer):
+        for index in winners(decision, answer):
             entry.branches[index] = "won"
         return answer
-
-
-def _winners(decision: Decision, answer: Any) -> list[int]:
-    """Which branches answered for all, where it depends on who was first: told by the identity of their answers."""
-    policy = getattr(decision.effect, "policy", None)
-    if policy is not Policy.FIRST_COMPLETED and policy is not Policy.QUORUM:
-        return []
-    answers: list[Any] = list(answer) if policy is Policy.QUORUM else [answer]
-    winners: list[int] = []
-    for index, candidate in sorted(decision.answers.items()):
-        if len(winners) < len(answers) and candidate is answers[len(winners)]:
-            winners.append(index)
-    return winners
 
 
 def _replayed(run: Performed, entry: Entry) -> Any:

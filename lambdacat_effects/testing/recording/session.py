@@ -9,14 +9,14 @@ from typing import Any, NoReturn
 import attrs
 
 from lambdacat_effects.errors import RecordingMismatch, Unrecordable
+from lambdacat_effects.journal.asked import Asked, describe, differences, nearest
+from lambdacat_effects.journal.regions import Region
 from lambdacat_effects.runtime.boundary import Crossing
 from lambdacat_effects.runtime.run import Run
+from lambdacat_effects.storage.exact.redaction import Redaction, Redactor
+from lambdacat_effects.storage.exact.writing import Writer
 from lambdacat_effects.storage.leaves import Misfit
-from lambdacat_effects.testing.recording.describing import Asked, describe, differences, nearest
-from lambdacat_effects.testing.recording.redaction import Redaction, Redactor
-from lambdacat_effects.testing.recording.regions import Region
 from lambdacat_effects.testing.recording.tape import Entry, Place, RecordedRun, Tape
-from lambdacat_effects.testing.recording.writing import Writer
 
 __all__ = ["Performed", "Session"]
 

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from lambdacat_effects.journal.asked import Asked
 from lambdacat_effects.runtime.boundary import Fate
 from lambdacat_effects.runtime.events import path_text
-from lambdacat_effects.testing.recording.describing import Asked
 
 __all__ = ["Entry", "Place", "RecordedRun", "Tape"]
 

@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import Any, Final, NoReturn, cast
 
 from lambdacat_effects.errors import RecordingUnreadable, StoreUnusable
-from lambdacat_effects.testing.recording.describing import Asked
-from lambdacat_effects.testing.recording.redaction import Redactor
+from lambdacat_effects.journal.asked import Asked
+from lambdacat_effects.storage.exact.redaction import Redactor
 from lambdacat_effects.testing.recording.tape import Entry, RecordedRun, Tape
 
 __all__ = ["load", "save", "text_of"]
@@ -66,7 +66,7 @@ def _sync(folder: str) -> None:
 def text_of(tape: Tape, redactor: Redactor) -> str:
     """The whole file. Equal recordings give equal text.
 
-    >>> from lambdacat_effects.testing.recording.redaction import Redaction
+    >>> from lambdacat_effects.storage.exact.redaction import Redaction
     >>> print(text_of(Tape("file.json"), Redactor(Redaction())))
     {
       "$format": "lambdacat-effects recording",

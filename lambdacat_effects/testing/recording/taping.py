@@ -13,8 +13,8 @@ from lambdacat_effects.effects.effect import Effect
 from lambdacat_effects.errors import InvalidArgument, Misuse, RecordingMismatch, UnusedRecording
 from lambdacat_effects.runtime.handler import Handler, ambient
 from lambdacat_effects.runtime.resource import Resource, opened
+from lambdacat_effects.storage.exact.redaction import Redact, Redaction
 from lambdacat_effects.testing.recording.recorder import Recorder
-from lambdacat_effects.testing.recording.redaction import Redact, Redaction
 from lambdacat_effects.testing.recording.session import Session
 from lambdacat_effects.testing.recording.tape import Tape
 from lambdacat_effects.testing.recording.tape_file import load, save

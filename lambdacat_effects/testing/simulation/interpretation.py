@@ -41,6 +41,7 @@ class SimulatedRun(Run):
         self.gate: Gate = gate
         _current_gate.set(gate)
         self.first: int = 1
+        self.staged: bool = True
         self.pace: Pace | None = _BeforeEachEffect(self)
 
     def cut(self, nursery: Any, path: Path) -> None:
@@ -62,7 +63,8 @@ class SimulatedRun(Run):
     async def before(self, path: Path, n: int, effect: object, told: bool) -> bool:
         # Control effects do nothing by themselves: what they perform comes by here.
         if not issubclass(type(effect), Control):
-            await self.gate.before((*path, n), effect, told)
+            spared = self.spares is not None and self.spares((*path, n))
+            await self.gate.before((*path, n), effect, told or spared)
         return told
 
 

@@ -147,10 +147,13 @@ def perform_once(
     faults: tuple[Fault, ...],
     seed: int | str,
     most_steps: int = MOST_STEPS,
+    begins: float = 0.0,
 ) -> tuple[Report, Check | None]:
-    """One run, and the scenario's check, which has not been called."""
+    """One run, which begins so many seconds after the Unix epoch, and the scenario's check, which has not been
+    called."""
     _check_alone()
     clock = VirtualClock()
+    clock.time = begins
     injector = Injector(faults, seed)
     gate = Gate(schedule, injector, clock, seed, most_steps)
     events: list[Event] = []
@@ -191,7 +194,7 @@ def perform_once(
     report = Report(
         plan=name,
         fingerprint=code,
-        time=clock.time,
+        time=clock.time - begins,
         trace=gate.trace,
         schedule=gate.chosen,
         faults=injector.injected,

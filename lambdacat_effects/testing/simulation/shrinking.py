@@ -93,8 +93,8 @@ class _Shrinking:
                 self.delete()
 
     def other_schedules(self) -> Iterator[Schedule]:
-        """Those with as few switches as the best: first the same ones a few steps earlier or later, since a fault adds
-        steps (to mend what it did) and takes some away."""
+        """Those with as few switches as the best: first the same ones a few steps earlier or later, since a fault
+        adds steps (to mend what it did) and takes some away."""
         chosen = self.best.report.schedule
         for moved in product(_MOVES, repeat=len(chosen)) if len(chosen) <= _FEW else zip(_MOVES, strict=True):
             shifts = moved * len(chosen) if len(moved) == 1 else moved

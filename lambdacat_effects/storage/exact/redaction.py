@@ -6,16 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias, cast
 
 from lambdacat_effects.errors import InvalidArgument
-from lambdacat_effects.storage.leaves import TAG
-from lambdacat_effects.testing.recording.classes import field_names
+from lambdacat_effects.storage.exact.classes import field_names
+from lambdacat_effects.storage.leaves import REDACTED, TAG
 
 __all__ = ["REDACTED", "SECRET_NAMES", "Redact", "Redaction", "Redactor"]
 
 Redact: TypeAlias = "str | Callable[[str], str] | Iterable[str | Callable[[str], str]]"
 """Names of fields, and functions from a text that is about to be written to the text to write instead."""
-
-REDACTED: Final = "[redacted]"
-"""What stands in a recording for a secret."""
 
 # fmt: off
 SECRET_NAMES: Final = frozenset([
@@ -69,6 +66,11 @@ class Redactor:
     def __init__(self, redaction: Redaction) -> None:
         self._redaction = redaction
         self._secrets: list[str] = []  # the longest first, since one may be a part of another
+
+    @property
+    def knows_secrets(self) -> bool:
+        """Whether it has seen any, so that what it writes from now on depends on what it has written."""
+        return bool(self._secrets)
 
     def hides(self, name: object) -> bool:
         """Whether values under this name are secrets."""

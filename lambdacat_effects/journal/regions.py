@@ -1,10 +1,10 @@
-"""Parts of a replayed run that end where they were cancelled when it was recorded."""
+"""Parts of a replayed run that end where they were cancelled before."""
 
 from __future__ import annotations
 
 import math
 from types import TracebackType
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import trio
 
@@ -22,14 +22,18 @@ class Region:
 
     def __init__(self, run: Run, *, cancelled: bool) -> None:
         self.cancelled: Final = cancelled
-        """Whether the branch was cancelled when it was recorded, rather than that it ended by itself."""
+        """Whether the branch was cancelled when it was performed before, rather than that it ended by itself."""
         self.was_cut: bool = False
         """Whether it has been cancelled now."""
         self._scope = trio.CancelScope() if run.cancelled is trio.Cancelled else None
+        # Of `run_pure`: a shield hides the deadlines around it, and so a region among them.
+        self._clock: Any = None if self._scope is not None else cast(Any, run.clock)
 
     def __enter__(self) -> Region:
         if self._scope is not None:
             self._scope.__enter__()
+        else:
+            self._clock.deadlines.append((math.inf, self))
         return self
 
     def __exit__(
@@ -37,6 +41,7 @@ class Region:
     ) -> bool:
         if self._scope is not None:
             return bool(self._scope.__exit__(kind, error, trace))
+        self._clock.deadlines.remove((math.inf, self))
         if not isinstance(error, BaseExceptionGroup):
             return error is not None and self._is_mine(error)
         # Branches of a combinator within failed while it was cancelled. Their failures go on, as on Trio.
@@ -49,12 +54,20 @@ class Region:
         return isinstance(error, VirtualCancelled) and error.deadline is self
 
     async def cut(self) -> None:
-        """Be cancelled here and now. On Trio nothing is raised out of a shield within the region."""
+        """Be cancelled here and now. Nothing is raised out of a shield within the region."""
         self.was_cut = True
         if self._scope is None:
-            raise VirtualCancelled(self)
+            if any(token is self for _, token in self._clock.deadlines):
+                raise VirtualCancelled(self)
+            return
         self._scope.cancel()
         await trio.lowlevel.checkpoint_if_cancelled()
+
+    def cut_soon(self) -> None:
+        """Be cancelled wherever it waits next. On Trio only."""
+        self.was_cut = True
+        if self._scope is not None:
+            self._scope.cancel()
 
 
 def deadline_in_force(run: Run) -> bool:

@@ -6,14 +6,15 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
 from difflib import SequenceMatcher
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from lambdacat_effects.effects.ambient import Await, Blocking
 from lambdacat_effects.effects.concurrency import Concurrent
 from lambdacat_effects.effects.control import Timeout
 from lambdacat_effects.effects.tools import CallTool
-from lambdacat_effects.testing.recording.classes import class_name, field_names
-from lambdacat_effects.testing.recording.writing import Writer
+from lambdacat_effects.storage.exact.classes import class_name, field_names
+from lambdacat_effects.storage.exact.writing import Writer
 
 __all__ = ["Asked", "describe", "differences", "nearest"]
 
@@ -47,7 +48,7 @@ def describe(effect: Any, writer: Writer) -> Asked:
     """What `effect` asks for.
 
     >>> from lambdacat_effects import Sleep
-    >>> from lambdacat_effects.testing.recording.redaction import Redaction, Redactor
+    >>> from lambdacat_effects.storage.exact.redaction import Redaction, Redactor
     >>> describe(Sleep(1), Writer(Redactor(Redaction()), exactly=False))
     Asked(effect='Sleep', fields={'seconds': 1})
     """
@@ -78,10 +79,29 @@ def _arguments(
 ) -> dict[str, Any]:
     # By name, since a secret that was given by its position is one, too, and f(1) asks the same as f(x=1).
     try:
-        arguments: dict[str, Any] = inspect.signature(fn).bind(*args, **kwargs).arguments
+        signature = _signature(fn)
+        if not kwargs and len(args) == len(signature.parameters) and _is_simple(fn):
+            arguments = dict(
+                zip(signature.parameters, args, strict=True)
+            )  # as binding would, which takes long
+        else:
+            arguments = signature.bind(*args, **kwargs).arguments
     except (TypeError, ValueError):
         arguments = {**{str(i): arg for i, arg in enumerate(args)}, **kwargs}
     return {"arguments": writer.named(arguments)}
+
+
+@lru_cache(maxsize=1024)
+def _signature(fn: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(fn)
+
+
+@lru_cache(maxsize=1024)
+def _is_simple(fn: Callable[..., Any]) -> bool:
+    kinds = [parameter.kind for parameter in _signature(fn).parameters.values()]
+    return all(
+        kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD) for kind in kinds
+    )
 
 
 def _combinator(asked: Concurrent[Any]) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from lambdacat_effects.errors import RecordedError
+from lambdacat_effects.storage.exact.classes import class_name, field_names, is_named_tuple, named_class
+from lambdacat_effects.storage.exact.error_parts import ErrorParts, error_of
+from lambdacat_effects.storage.exact.writing import ARRAYS, LEAVES, MAPPINGS
 from lambdacat_effects.storage.leaves import TAG, Misfit
-from lambdacat_effects.testing.recording.classes import class_name, field_names, is_named_tuple, named_class
-from lambdacat_effects.testing.recording.error_parts import ErrorParts, error_of
-from lambdacat_effects.testing.recording.writing import ARRAYS, LEAVES, MAPPINGS
 
 __all__ = ["read", "read_error"]
 

@@ -14,14 +14,14 @@ from enum import Enum
 from fractions import Fraction
 from pathlib import PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_origin
 from zoneinfo import ZoneInfo
 
 from lambdacat_effects.effects.tools import Tool
+from lambdacat_effects.storage.exact.classes import class_name, field_names, importable_name
+from lambdacat_effects.storage.exact.error_parts import parts_of
+from lambdacat_effects.storage.exact.redaction import Redactor
 from lambdacat_effects.storage.leaves import TAG, TEXTS, Misfit, Text
-from lambdacat_effects.testing.recording.classes import class_name, field_names, importable_name
-from lambdacat_effects.testing.recording.error_parts import parts_of
-from lambdacat_effects.testing.recording.redaction import Redactor
 
 __all__ = ["ARRAYS", "LEAVES", "MAPPINGS", "Writer"]
 
@@ -52,7 +52,7 @@ class Writer:
     arguments of effects, which are only compared, a class or function stands as its name and other objects as their
     class.
 
-    >>> from lambdacat_effects.testing.recording.redaction import Redaction
+    >>> from lambdacat_effects.storage.exact.redaction import Redaction
     >>> Writer(Redactor(Redaction()), exactly=True).write({"a": (1, b"x"), "password": "hunter2"})
     {'a': {'$type': 'tuple', '$items': [1, {'$type': 'bytes', '$text': 'eA=='}]}, 'password': '[redacted]'}
     """
@@ -209,7 +209,7 @@ class Writer:
     def _other(self, value: Any) -> Any:
         if self.exactly:
             raise Misfit(
-                f"is of the class {class_name(type(value))}, which cannot be recorded: answer with attrs classes, "
+                f"is of the class {class_name(type(value))}, which cannot be kept: answer with attrs classes, "
                 "dataclasses, named tuples, enums, exceptions, dates, paths, bytes, or collections of these"
             )
         if isinstance(value, Tool):
@@ -217,6 +217,8 @@ class Writer:
         if isinstance(value, functools.partial):
             bound: functools.partial[Any] = cast(Any, value)
             return {"$function": self.write(bound.func), "$items": self._items(bound.args), **bound.keywords}
+        if get_origin(value) is not None:  # a type such as `list[str]`
+            return {"$name": repr(value)}
         if isinstance(value, type) or inspect.isroutine(value):
             return {"$name": class_name(value)}
         return {"$object": class_name(type(value))}

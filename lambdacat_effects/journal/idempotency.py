@@ -1,0 +1,39 @@
+"""The key by which a tool, and whoever it calls, recognises a call that is repeated."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+from lambdacat_effects.journal.records import Header, Place, place_text
+
+__all__ = ["idempotency_key", "in_flight"]
+
+_key: ContextVar[str | None] = ContextVar("idempotency key", default=None)
+
+
+def idempotency_key() -> str | None:
+    """The key of the effect that is being answered, the same each time a durable run repeats it; None elsewhere.
+
+    Call it in a tool or a handler, and pass it on, as an `Idempotency-Key` header say: an effect in flight when its
+    process dies is repeated with the same key when the run is resumed, and so is one that an interposer retries.
+    """
+    return _key.get()
+
+
+class in_flight:
+    """Answer an effect of a run."""
+
+    __slots__ = ("_before", "_key")
+
+    def __init__(self, header: Header, place: Place) -> None:
+        generation = f"#{header.generation}" if header.generation else ""
+        self._key = f"{header.run_id}{generation}:{place_text(place)}"
+
+    def __enter__(self) -> None:
+        self._before = _key.get()
+        _key.set(self._key)
+
+    def __exit__(self, *exc_info: object) -> None:
+        _key.set(
+            self._before
+        )  # not `reset`, which would refuse when an abandoned run is closed from elsewhere

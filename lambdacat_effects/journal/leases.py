@@ -1,0 +1,133 @@
+"""Who performs a run at this moment: one process, for as long as it says so in time.
+
+A lease has an end, in case its owner's machine is gone; on one machine it ends with its owner's process. Whoever
+takes a run over counts its fence up, and all that is written for the run expects the writer's own fence to stand
+(Kleppmann, "How to do distributed locking", 2016). So a process that was away for too long writes nothing any more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import uuid
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from lambdacat_effects.errors import RunInUse
+from lambdacat_effects.journal.records import FENCES, LEASES
+from lambdacat_effects.storage.port import Delete, Expect, Put, Store
+
+__all__ = ["Lease", "acquire", "is_held"]
+
+_held: Final[set[str]] = set()
+"""The owners in this process."""
+
+
+@attrs.define
+class Lease:
+    """The right to perform a run."""
+
+    run_id: str
+    owner: str
+    fence: bytes
+    seconds: float
+
+    @property
+    def stands(self) -> Expect:
+        """What every batch for the run expects: that nobody has taken it over."""
+        return Expect(FENCES, self.run_id, self.fence)
+
+    def renewed(self, now: float) -> tuple[Expect, Put]:
+        """The changes that make it last from `now` on."""
+        return self.stands, Put(LEASES, self.run_id, _lease(self.owner, now + self.seconds))
+
+    def released(self) -> tuple[Expect, Delete]:
+        """The changes that give it back."""
+        return self.stands, Delete(LEASES, self.run_id)
+
+    def forget(self) -> None:
+        """Whoever asks this process from now on is told that nobody has it."""
+        _held.discard(self.owner)
+
+
+async def acquire(store: Store, run_id: str, seconds: float, now: float) -> Lease:
+    """The lease of a run, from `now` on (in seconds since the Unix epoch). Raises `RunInUse`."""
+    while True:
+        found = await store.get(LEASES, run_id)
+        _check_free(run_id, found, now)
+        fence = await store.get(FENCES, run_id)
+        lease = Lease(run_id, uuid.uuid4().hex, b"%d" % (int(fence or b"0") + 1), seconds)
+        taken = await store.batch(
+            [
+                Expect(LEASES, run_id, found),
+                Expect(FENCES, run_id, fence),
+                Put(FENCES, run_id, lease.fence),
+                Put(LEASES, run_id, _lease(lease.owner, now + seconds)),
+            ]
+        )
+        if taken:
+            _held.add(lease.owner)
+            return lease
+
+
+async def is_held(store: Store, run_id: str, now: float) -> bool:
+    """Whether somebody performs the run."""
+    try:
+        _check_free(run_id, await store.get(LEASES, run_id), now)
+    except RunInUse:
+        return True
+    return False
+
+
+def _check_free(run_id: str, found: bytes | None, now: float) -> None:
+    if found is None:
+        return
+    held: dict[str, Any] = json.loads(found)
+    if held["host"] == _host():
+        # Here it can be known, so nobody need wait for the end of a lease.
+        mine = held["pid"] == os.getpid()
+        alive = held["owner"] in _held if mine else _started(held["pid"]) == held["started"] is not None
+        if mine or held["started"] is not None:
+            if alive and held["until"] > now:
+                raise RunInUse(
+                    f"the run {run_id!r} is being performed by "
+                    + ("this process" if mine else f"process {held['pid']} of this machine")
+                    + ": wait until it has ended, or stop it"
+                )
+            return
+    if held["until"] > now:
+        raise RunInUse(
+            f"the run {run_id!r} is being performed on {held['host'].split('/')[0]!r}, process {held['pid']}; if "
+            f"that is gone, it can be resumed in {held['until'] - now:.0f} s, when its lease ends"
+        )
+
+
+def _lease(owner: str, until: float) -> bytes:
+    pid = os.getpid()
+    return json.dumps(
+        {"owner": owner, "host": _host(), "pid": pid, "started": _started(pid), "until": until}
+    ).encode()
+
+
+@lru_cache(maxsize=1)
+def _host() -> str:
+    """This machine since it was booted, and this container on it: process ids mean nothing elsewhere."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return "/".join((platform.node(), boot, os.readlink("/proc/self/ns/pid")))
+    except OSError:
+        return f"{platform.node()}/{uuid.getnode():x}"
+
+
+def _started(pid: int) -> str | None:
+    """When a process started, so that another one of the same number is not taken for it; None if it cannot be told,
+    or there is none."""
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if state in (b"Z", b"X") else rest[18].decode()

@@ -1,0 +1,44 @@
+"""Numbers for runs: no two runs of a store have the same, whichever processes begin them."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import trio
+
+from lambdacat_effects.journal.records import NUMBERS
+from lambdacat_effects.runtime.run import Run
+from lambdacat_effects.storage.port import Expect, Put, Store
+
+__all__ = ["Numbers"]
+
+_KEY = "runs"
+_MOST = 256
+
+
+class Numbers:
+    """Numbers that one process has taken and not given to a run yet.
+
+    It takes twice as many each time, so that hundreds of runs that begin together do not wait for one another.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[int] = []
+        self._next_time = 1
+        self._taking = trio.Lock()
+
+    async def next(self, store: Store, run: Run) -> int:
+        """A number that no run has."""
+        if not self._free:
+            async with nullcontext() if run.alone else self._taking:
+                while not self._free:
+                    await self._take(store)
+        return self._free.pop()
+
+    async def _take(self, store: Store) -> None:
+        last = await store.get(NUMBERS, _KEY)
+        first, count = int(last or b"0") + 1, self._next_time
+        taken = b"%d" % (first + count - 1)
+        if await store.batch([Expect(NUMBERS, _KEY, last), Put(NUMBERS, _KEY, taken)]):
+            self._free = [*range(first + count - 1, first - 1, -1)]
+            self._next_time = min(_MOST, 2 * count)

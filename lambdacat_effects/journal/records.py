@@ -1,0 +1,200 @@
+"""What a journal is made of: a header for each run, and a record for each thing that its plan may not see twice.
+
+All of it is JSON in a store. A run has a number, so that its records lie side by side in the order they were written,
+and a generation, which `continue_as_new` counts up.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from hashlib import blake2b
+from typing import Any, Final, Literal, TypeAlias, cast
+
+import attrs
+
+from lambdacat_effects.errors import JournalUnreadable
+from lambdacat_effects.journal.asked import Asked
+
+__all__ = [
+    "ANSWERS",
+    "CANCELS",
+    "ENTRIES",
+    "FENCES",
+    "FORMAT",
+    "LEASES",
+    "NUMBERS",
+    "QUESTIONS",
+    "RUNS",
+    "Header",
+    "Kind",
+    "Place",
+    "Record",
+    "Status",
+    "asked_text",
+    "place_text",
+    "shortened",
+]
+
+FORMAT: Final = 1
+"""The version of what is written here. A newer one is not read, an older one always is."""
+
+RUNS: Final = "runs"
+"""The namespace of headers, by run id."""
+ENTRIES: Final = "j"
+"""The namespace of records: short, as it is part of every key."""
+FENCES: Final = "fences"
+LEASES: Final = "leases"
+ANSWERS: Final = "answers"
+QUESTIONS: Final = "questions"
+CANCELS: Final = "cancels"
+NUMBERS: Final = "numbers"
+
+Place: TypeAlias = tuple[int, ...]
+"""A path without the run's name: a journal has one run."""
+
+Status: TypeAlias = Literal["running", "suspended", "succeeded", "failed", "cancelled"]
+"""How a run stands. A run whose process died is "running" until it is resumed."""
+
+_LONGEST_ASKED: Final = 240
+
+
+class Kind(Enum):
+    """What a record tells."""
+
+    ANSWERED = "a"
+    """An effect was answered: the answer."""
+    FAILED = "e"
+    """An effect raised: the error."""
+    CANCELLED = "c"
+    """An effect, or a combinator (with the fates of its branches), was cancelled, and its plan went on."""
+    STARTED = "s"
+    """A sleep or a deadline began: when it is over, in seconds since the Unix epoch."""
+    CUT = "k"
+    """A combinator has decided, and is about to cancel the rest: the fates of those that have ended."""
+    DECIDED = "d"
+    """A combinator has ended: the fate of each branch, and who won."""
+
+
+_KINDS: Final = {kind.value: kind for kind in Kind}
+
+
+@attrs.define
+class Record:
+    """One line of a journal."""
+
+    kind: Kind
+    place: Place
+    asked: str
+    """The effect, as `shortened` has it."""
+    data: Any = None
+
+    def encode(self) -> bytes:
+        """The record as bytes."""
+        # In pieces, as the effect is text already.
+        data = "null" if self.data is None else _dumps(self.data)
+        text = f'["{self.kind.value}","{place_text(self.place)}",{self.asked},{data}]'
+        return text.encode("utf-8", "surrogatepass")
+
+    @staticmethod
+    def decode(data: bytes) -> Record:
+        """The record that `encode` made these bytes of. Raises `ValueError` for others."""
+        parts: list[Any] = json.loads(data.decode("utf-8", "surrogatepass"))
+        if not isinstance(cast(object, parts), list) or len(parts) != 4:
+            raise ValueError("it is no list of four")
+        kind, place, asked = str(parts[0]), str(parts[1]), parts[2]
+        if kind not in _KINDS or not isinstance(cast(object, asked), list):
+            raise ValueError(f"it is of no kind that is known: {kind!r}")
+        return Record(_KINDS[kind], _place(place), _dumps(asked), parts[3])
+
+    def text(self) -> str:
+        """The effect, for messages."""
+        return asked_text(self.asked)
+
+
+def place_text(place: Place) -> str:
+    """A place as it is written: `3.0.1`."""
+    return ".".join(map(str, place))
+
+
+def _place(text: str) -> Place:
+    return tuple([int(step) for step in text.split(".")])
+
+
+def shortened(asked: Asked) -> str:
+    """What an effect asks, as JSON, to be compared and shown: in full where it is short, else by its hash and its
+    beginning.
+
+    >>> shortened(Asked("Sleep", {"seconds": 1}))
+    '["Sleep",{"seconds":1}]'
+    >>> shortened(Asked("Ask", {"q": "x" * 500}))[:40]
+    '["Ask","#cff5f05c71df4e17674ea056","Ask('
+    """
+    written = _dumps([asked.effect, asked.fields])
+    if len(written) <= _LONGEST_ASKED:
+        return written
+    digest = blake2b(
+        json.dumps(asked.fields, sort_keys=True).encode("utf-8", "surrogatepass"), digest_size=12
+    ).hexdigest()
+    return _dumps([asked.effect, f"#{digest}", asked.text()[:80] + "..."])
+
+
+def asked_text(asked: str) -> str:
+    """What was asked, for messages."""
+    parts = json.loads(asked)
+    if len(parts) == 3:
+        return f"{parts[2]} ({parts[1]})"
+    return Asked(str(parts[0]), dict(parts[1])).text()
+
+
+@attrs.define
+class Header:
+    """What is known of a run without reading its journal."""
+
+    run_id: str
+    number: int
+    plan: str
+    """The function that makes the plan, as "module:function"."""
+    arguments: Any
+    """Its positional and keyword arguments, as JSON."""
+    status: Status
+    created: float
+    """Seconds since the Unix epoch."""
+    generation: int = 0
+    """How often it has continued as new."""
+    changed: float = 0.0
+    """When the status changed last, in seconds since the Unix epoch."""
+    outcome: Any = None
+    """The answer or the error, as JSON, once it has ended."""
+    records: int = 0
+    """How many records its journal had when it ended."""
+    note: str | None = None
+    """What whoever started it wrote down to find it again."""
+
+    def encode(self) -> bytes:
+        """The header as bytes."""
+        return _dumps({"format": FORMAT, **attrs.asdict(self)}).encode("utf-8", "surrogatepass")
+
+    @staticmethod
+    def decode(run_id: str, data: bytes) -> Header:
+        """The header that `encode` made these bytes of. Raises `JournalUnreadable`."""
+        try:
+            parts: Any = json.loads(data.decode("utf-8", "surrogatepass"))
+            version = parts.pop("format")
+        except (ValueError, AttributeError, KeyError, TypeError) as error:
+            raise JournalUnreadable(
+                f"the header of the run {run_id!r} cannot be read ({type(error).__name__}: {error}): it is damaged. "
+                "Restore the store from a backup"
+            ) from None
+        if type(version) is not int or version > FORMAT:
+            raise JournalUnreadable(
+                f"the run {run_id!r} has a journal of format {version!r}, and this version of the package reads "
+                f"formats up to {FORMAT}: resume it with the version that wrote it, or a newer one"
+            )
+        try:
+            return Header(**parts)
+        except TypeError as error:
+            raise JournalUnreadable(f"the header of the run {run_id!r} is damaged: {error}") from None
+
+
+_dumps = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode

@@ -1,0 +1,388 @@
+"""The journal of one run, open: what it holds, and what is added to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, cast
+
+import attrs
+import trio
+
+from lambdacat_effects.errors import (
+    JournalUnreadable,
+    LeaseLost,
+    LimitExceeded,
+    NondeterminismError,
+    NotSerialisable,
+)
+from lambdacat_effects.journal.asked import describe
+from lambdacat_effects.journal.clearing import deleted
+from lambdacat_effects.journal.committing import commit, settle
+from lambdacat_effects.journal.keys import entries_of, entry_key
+from lambdacat_effects.journal.leases import Lease
+from lambdacat_effects.journal.records import (
+    ENTRIES,
+    RUNS,
+    Header,
+    Kind,
+    Place,
+    Record,
+    place_text,
+    shortened,
+)
+from lambdacat_effects.journal.regions import Region
+from lambdacat_effects.runtime.events import Path
+from lambdacat_effects.runtime.run import Run, Scope
+from lambdacat_effects.storage.exact.redaction import Redaction, Redactor
+from lambdacat_effects.storage.exact.writing import Writer
+from lambdacat_effects.storage.leaves import Misfit
+from lambdacat_effects.storage.port import Change, Expect, Put, Store
+
+__all__ = ["Session", "Slot", "Stopped", "exactly", "load", "read_record"]
+
+
+class Stopped(BaseException):
+    """The run is not performed any further here: effects are refused, in its clean-up, too, which belongs to its end.
+    It goes on when it is resumed."""
+
+
+@attrs.define(eq=False)
+class Slot:
+    """What is known of one place."""
+
+    final: Record | None = None
+    """How it ended."""
+    started: Record | None = None
+    cut: Record | None = None
+    used: bool = False
+    """Whether the plan has come by since the journal was opened."""
+
+
+@attrs.define(eq=False)
+class Session:
+    """The journal of one run, in use by whoever holds its lease."""
+
+    store: Store
+    header: Header
+    lease: Lease
+    redaction: Redaction
+    """What of the arguments of effects is not written."""
+    most_bytes: int
+    """How long a record may be."""
+    slots: dict[Place, Slot] = attrs.field(factory=dict[Place, Slot])
+    count: int = 0
+    """How many records there are."""
+    pending: list[tuple[Record, Sequence[Change]]] = attrs.field(
+        factory=list[tuple[Record, Sequence[Change]]]
+    )
+    """Cancellations that nobody need know of until the plan has gone on after them."""
+    landing: set[trio.Event] = attrs.field(factory=set[trio.Event])
+    """The commits under way that have such cancellations: each event is set when one is over."""
+    regions: dict[Place, Region] = attrs.field(factory=dict[Place, Region])
+    concluded: set[Place] = attrs.field(factory=set[Place])
+    """The regions in which nothing is left to be done."""
+    stopped: bool = False
+    """Whether the run is not performed any further here."""
+    suspended: bool = False
+    """Whether that is since it waits for an answer."""
+    died: bool = False
+    """Whether the process is to end, so that nothing may be written any more."""
+    failure: BaseException | None = None
+    """Why, if something went wrong with the journal or the program, and not with the plan."""
+    fatal: BaseException | None = None
+    """What ends the process, such as Ctrl-C."""
+    leaves: int = 1
+    """How many tasks perform the plan, without those that wait for others."""
+    parked: int = 0
+    """How many of them wait for an answer from outside."""
+    quiet: Callable[[], object] | None = None
+    """Called when nobody can go on without an answer."""
+    _describing: Writer | None = None
+    _exactly: Writer = attrs.field(factory=lambda: exactly())
+    _last: dict[Place, int] = attrs.field(factory=dict[Place, int])
+    _shifts: dict[Place, list[tuple[int, int]]] = attrs.field(factory=dict[Place, list[tuple[int, int]]])
+
+    # What it holds
+
+    def place(self, path: Path) -> Place:
+        """The place of an effect in the journal: that in the run, but for lines that were added or removed since."""
+        place = tuple([int(step) for step in path[1:]])
+        if not self._shifts:
+            return place
+        moved: Place = ()
+        for step in place:
+            by = sum([by for since, by in self._shifts.get(moved, ()) if step >= since])
+            moved = (*moved, step + by)
+        return moved
+
+    def shift(self, path: Path, since: int, by: int) -> None:
+        """From the effect number `since` on, those of the plan at `path` are found `by` places further."""
+        self._shifts.setdefault(self.place(path), []).append((since, by))
+
+    def knows(self, path: Path) -> bool:
+        """Whether an effect has been answered before, so that even a cancelled plan comes by it."""
+        slot = self.slots.get(self.place(path))
+        return slot is not None and slot.final is not None and slot.final.kind is not Kind.CANCELLED
+
+    def is_past(self, place: Place) -> bool:
+        """Whether the plan of an effect, or one around that, has gone on after it: what is new here comes too late."""
+        if any(self._last.get(place[:n], 0) > place[n] for n in range(len(place))):
+            return True
+        return any(concluded and not region.cancelled for region, concluded in self.around(place))
+
+    def asked(self, effect: Any) -> str:
+        """What an effect asks for, as the journal has it."""
+        writer = self._describing
+        if writer is None or writer.redactor.knows_secrets:
+            # Another one: a redactor that remembered the secrets it has seen would make texts depend on the order.
+            writer = self._describing = Writer(Redactor(self.redaction), exactly=False)
+        return shortened(describe(effect, writer))
+
+    def keep(self, record: Record) -> Slot:
+        """Note a record that is in the store. Answers what is known of its place."""
+        slot = self.slots.setdefault(record.place, Slot())
+        if record.kind is Kind.STARTED:
+            slot.started = record
+        elif record.kind is Kind.CUT:
+            slot.cut = record
+        else:
+            slot.final = record
+        before = record.place[:-1]
+        self._last[before] = max(record.place[-1], self._last.get(before, 0))
+        return slot
+
+    def mismatch(self, place: Place, recorded: str, asked: str) -> BaseException:
+        """Stop, as the plan is not the one that the journal tells of. Answers the error, to be raised."""
+        return self.fail(
+            NondeterminismError(
+                f"the run {self.header.run_id!r} cannot be resumed at {place_text(place)}:\n"
+                f"  recorded: {recorded}\n"
+                f"  asked:    {asked}\n"
+                "Its plan has changed since, or depends on something that is no effect (a clock, chance, a global). "
+                "Guard new lines with `if (yield from patched(...))`, or resume the run with the code it began with"
+            )
+        )
+
+    # What is added
+
+    def written(self, value: object, what: str) -> Any:
+        """A value as JSON, exactly. Raises `NotSerialisable`, and stops, if that cannot be."""
+        try:
+            return self._exactly.write(value)
+        except Misfit as misfit:
+            raise self.fail(
+                NotSerialisable(
+                    f"{what} cannot be kept in the journal: answer{misfit.place} {misfit.problem}. The run has "
+                    "stopped before that effect, and can be resumed with a handler that answers with what can be kept"
+                )
+            ) from None
+        except RecursionError:
+            raise self.fail(
+                NotSerialisable(f"{what} cannot be kept in the journal: it is nested too deeply")
+            ) from None
+
+    async def flush(self, scope: Scope) -> None:
+        """Write the cancellations that were not urgent, since the plan is about to go on after them."""
+        while self.pending or self.landing:
+            if self.pending:
+                await self.append(scope)
+                continue
+            # Another branch is writing them, and perhaps one of this plan's is among them.
+            try:
+                await settle(next(iter(self.landing)), scope)
+            except Exception as error:
+                raise self.fail(error) from None
+            if self.failure is not None:
+                raise Stopped
+
+    async def append(
+        self,
+        scope: Scope,
+        *records: Record,
+        changes: Sequence[Change] = (),
+        expected: Sequence[Expect] = (),
+    ) -> bool:
+        """Write records, and make `changes` with them: all or nothing, whatever is cancelled meanwhile. Answers
+        whether what was `expected` was so; else nothing is written."""
+        if self.failure is not None:
+            raise Stopped
+        pending, self.pending = self.pending, []
+        if not pending:
+            return await self._append(scope, [], records, changes, expected)
+        over = trio.Event()
+        self.landing.add(over)
+        try:
+            return await self._append(scope, pending, records, changes, expected)
+        finally:
+            self.landing.remove(over)
+            over.set()
+
+    async def _append(
+        self,
+        scope: Scope,
+        pending: list[tuple[Record, Sequence[Change]]],
+        records: Sequence[Record],
+        changes: Sequence[Change],
+        expected: Sequence[Expect],
+    ) -> bool:
+        written = [*(record for record, _ in pending), *records]
+        prefix = entries_of(self.header)
+        batch: list[Change] = [self.lease.stands, *expected]
+        for _, theirs in pending:
+            batch += theirs
+        batch += changes
+        for record in written:
+            data = record.encode()
+            self._check_size(record, data)
+            batch.append(Put(ENTRIES, entry_key(prefix, self.count), data))
+            self.count += 1
+        if not await self.commit(scope, batch, conditional=bool(expected)):
+            self.pending = [*pending, *self.pending]
+            return False
+        for record in written:
+            self.keep(record).used = True
+        return True
+
+    async def commit(self, scope: Scope, changes: Sequence[Change], *, conditional: bool = False) -> bool:
+        """Make changes that expect the lease to stand, and perhaps something else. Stops if they cannot be made."""
+        try:
+            made = await commit(self.store, changes, scope)
+            if not made and conditional:
+                # Not necessarily the lease.
+                fence = self.lease.stands
+                if await self.store.get(fence.namespace, fence.key) == fence.value:
+                    return False
+        except Exception as error:
+            raise self.fail(error) from None
+        if not made:
+            raise self.lose_lease()
+        return True
+
+    def _check_size(self, record: Record, data: bytes) -> None:
+        if len(data) > self.most_bytes:
+            raise self.fail(
+                LimitExceeded(
+                    f"the answer of {record.text()} at {place_text(record.place)} takes {len(data)} bytes in the "
+                    f"journal, and at most {self.most_bytes} are allowed: answer with a reference to where it is "
+                    "kept, or raise the limit (`Durable(most_bytes=)`)"
+                )
+            )
+
+    def lose_lease(self) -> BaseException:
+        """Stop, since the run has been taken over. Answers the error, to be raised."""
+        return self.fail(
+            LeaseLost(
+                f"the run {self.header.run_id!r} has been taken over by another process, as this one had not renewed "
+                f"its lease of {self.lease.seconds:g} s: it goes on there"
+            )
+        )
+
+    def fail(self, error: BaseException) -> BaseException:
+        """Stop, because of this, unless it has failed before. Answers the error, to be raised."""
+        if self.failure is None:
+            self.failure = error
+        self.stopped = True
+        return error
+
+    async def begin_anew(self, scope: Scope, header: Header) -> None:
+        """Continue as a new generation, with an empty journal."""
+        await self.commit(scope, [self.lease.stands, Put(RUNS, header.run_id, header.encode())])
+        old, count = entries_of(self.header), self.count
+        self.header = header
+        self.count = 0
+        for kept in (self.slots, self.regions, self._last, self._shifts):
+            kept.clear()
+        self.pending.clear()
+        for batch in deleted(old, count):
+            await self.commit(scope, [self.lease.stands, *batch])
+
+    # Who goes on
+
+    def was_cancelled(self, run: Run, error: BaseException) -> bool:
+        """Whether the plan was cancelled by itself, to go on afterwards. Whatever else ends it, ends it here only."""
+        if not self.stopped and not _is_cancellation(run, error):
+            self.stopped = True
+            self.fatal = error
+        return not self.stopped
+
+    def branch_began(self, _index: int) -> None:
+        """There is a task more."""
+        self.leaves += 1
+
+    def branch_ended(self, _index: int) -> None:
+        """There is a task less."""
+        self.leaves -= 1
+        self.look_around()
+
+    def look_around(self) -> None:
+        """See whether anybody can go on."""
+        if self.parked >= max(1, self.leaves) and self.quiet is not None:
+            self.quiet()
+
+    # Regions
+
+    @contextmanager
+    def within(self, place: Place, region: Region, *, concluded: bool) -> Generator[Region, None, None]:
+        """Perform a branch in a region of its own."""
+        self.regions[place] = region
+        if concluded:
+            self.concluded.add(place)
+        try:
+            with region:
+                yield region
+        finally:
+            del self.regions[place]
+            self.concluded.discard(place)
+
+    def around(self, place: Place) -> Iterable[tuple[Region, bool]]:
+        """The regions around a place, the innermost first, and whether nothing is left to be done there."""
+        if self.regions:
+            for length in range(len(place) - 1, -1, -1):
+                region = self.regions.get(place[:length])
+                if region is not None:
+                    yield region, place[:length] in self.concluded
+
+
+def _is_cancellation(run: Run, error: BaseException) -> bool:
+    """Whether an error is cancellation, alone or with failures of branches."""
+    if isinstance(error, BaseExceptionGroup):
+        members = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        return all(_is_cancellation(run, e) or isinstance(e, Exception) for e in members)
+    return isinstance(error, run.cancelled)
+
+
+class _Nothing(Redaction):
+    """Redacts nothing: what a run is resumed with has to be what it was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: frozenset[str] = frozenset()
+
+
+_NOTHING: Final = _Nothing()
+
+
+def exactly() -> Writer:
+    """Writes values as they are, so that they can be read again."""
+    return Writer(Redactor(_NOTHING), exactly=True)
+
+
+async def load(store: Store, header: Header, lease: Lease, redaction: Redaction, most_bytes: int) -> Session:
+    """The journal of a run. Raises `JournalUnreadable`."""
+    session = Session(store, header, lease, redaction, most_bytes)
+    for key, data in await store.scan(ENTRIES, entries_of(header)):
+        session.keep(read_record(header, key, data))
+        session.count = int(key.rpartition(".")[2], 16) + 1
+    return session
+
+
+def read_record(header: Header, key: str, data: bytes) -> Record:
+    """A record as it lies in the store. Raises `JournalUnreadable`."""
+    try:
+        return Record.decode(data)
+    except (ValueError, RecursionError, AttributeError) as error:
+        raise JournalUnreadable(
+            f"record {int(key.rpartition('.')[2], 16)} of the run {header.run_id!r} cannot be read "
+            f"({type(error).__name__}: {error}): it is damaged. Nothing was changed; restore the store from a backup"
+        ) from None
