@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench proof clean
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,7 @@ help:
 	@echo "make test    set up and run the tests"
 	@echo "make check   the linters and type checkers that CI runs"
 	@echo "make bench   reproduce the tables in bench/README.md"
+	@echo "make proof   crash, kill and cut the power of durable runs (docs/durability.md)"
 	@echo "make clean   remove what the others made"
 
 $(BIN)/python:
@@ -41,7 +42,7 @@ demo: $(VENV)/.for-run
 	$(BIN)/lambdacat run examples/research_agent.py:research "$(QUESTION)" --store .lambdacat
 
 test: $(VENV)/.for-dev
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.for-dev
 	$(BIN)/ruff check .
@@ -54,6 +55,9 @@ bench: $(VENV)/.for-dev
 	$(BIN)/python -m bench.runtime
 	$(BIN)/python -m bench.simulation
 	$(BIN)/python -m bench.storage
+
+proof: $(VENV)/.for-dev
+	$(BIN)/python -m bench.durability
 
 clean:
 	rm -rf $(VENV) .bench-venv .lambdacat .mypy_cache .ruff_cache .pytest_cache .hypothesis

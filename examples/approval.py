@@ -4,8 +4,8 @@
     lambdacat runs
     lambdacat answer issue-7 yes
 
-The first command writes a draft, asks whether it may be sent, and ends (exit status 75). The answer lets the run go on
-where it stopped: the draft is not written again. The "letters" are lines in the file `outbox.txt`.
+The first command writes a draft, asks whether it may be sent, and ends (exit status 75). The answer lets the run go
+on where it stopped: the draft is not written again. The "letters" are lines in the file `outbox.txt`.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 ::
 
     lambdacat_effects/
+      _late.py           names that are imported when they are asked for
       errors.py          every exception, drawn as a tree; each says who must act
       algebra/           pure mathematics: lens, monoid, kleisli, option, result, writer, state, belief
       effects/           what a plan may ask for: frozen values and their typed constructors
@@ -21,11 +22,9 @@
 Imports go one way, down this list: `tests/test_architecture.py` keeps them there.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from lambdacat_effects.algebra.belief import Belief, Beliefs, Reading
-from lambdacat_effects.algebra.belief_state import update_belief
+from lambdacat_effects._late import late
 from lambdacat_effects.algebra.result import MISSING, Err, Missing, Ok
 from lambdacat_effects.effects import (
     ALL,
@@ -33,12 +32,9 @@ from lambdacat_effects.effects import (
     N_BEST,
     QUORUM,
     SETTLE,
-    Adopt,
     Ambient,
     Ask,
     Await,
-    Believe,
-    Believing,
     Blocking,
     Call,
     CallTool,
@@ -49,25 +45,21 @@ from lambdacat_effects.effects import (
     Effect,
     Fail,
     Forget,
-    HeldBeliefs,
     Log,
     Marked,
     Memory,
     Need,
     NewId,
     Now,
-    Observe,
     Patched,
     Performs,
     Plan,
     Policy,
     Random,
-    ReadBelief,
     Recall,
     RecallMarked,
     Remember,
     RememberUnlessChanged,
-    Retract,
     Saga,
     SaveState,
     SearchMemory,
@@ -76,12 +68,9 @@ from lambdacat_effects.effects import (
     Timeout,
     Tool,
     Tools,
-    adopt,
     ask,
     attempt,
     awaiting,
-    belief,
-    believe,
     blocking,
     call,
     catch,
@@ -91,11 +80,9 @@ from lambdacat_effects.effects import (
     for_each,
     forget,
     hedge,
-    held_beliefs,
     isolated,
     log,
     n_best,
-    observe,
     on_cancel,
     parallel,
     patched,
@@ -105,7 +92,6 @@ from lambdacat_effects.effects import (
     recall_marked,
     remember,
     remember_unless_changed,
-    retract,
     saga,
     search_memory,
     settle,
@@ -125,7 +111,6 @@ from lambdacat_effects.handlers import (
     fixed_random,
     fixed_time,
     in_memory,
-    in_memory_beliefs,
     json_memory,
     live_ids,
     live_random,
@@ -134,7 +119,6 @@ from lambdacat_effects.handlers import (
     redacting,
     redis_memory,
     sqlite_memory,
-    store_beliefs,
     store_memory,
 )
 from lambdacat_effects.runtime import (
@@ -155,6 +139,8 @@ from lambdacat_effects.runtime import (
 )
 
 if TYPE_CHECKING:
+    from lambdacat_effects.algebra.belief import Belief, Beliefs, Reading
+    from lambdacat_effects.algebra.belief_state import update_belief
     from lambdacat_effects.cognition import (
         AgentState,
         Compaction,
@@ -169,6 +155,22 @@ if TYPE_CHECKING:
         scratch_lens,
         with_state,
     )
+    from lambdacat_effects.effects.beliefs import (
+        Adopt,
+        Believe,
+        Believing,
+        HeldBeliefs,
+        Observe,
+        ReadBelief,
+        Retract,
+        adopt,
+        belief,
+        believe,
+        held_beliefs,
+        observe,
+        retract,
+    )
+    from lambdacat_effects.handlers.beliefs import in_memory_beliefs, store_beliefs
     from lambdacat_effects.journal import Durable, RunInfo, idempotency_key
     from lambdacat_effects.storage.secret_patterns import (
         api_keys,
@@ -335,38 +337,67 @@ __all__ = [
     "with_state",
 ]
 
-# What not every program needs is imported when it is first asked for.
-_LATE = {
-    "AgentState": "lambdacat_effects.cognition",
-    "Compaction": "lambdacat_effects.cognition",
-    "Durable": "lambdacat_effects.journal",
-    "RunInfo": "lambdacat_effects.journal",
-    "SavedState": "lambdacat_effects.cognition",
-    "api_keys": "lambdacat_effects.storage.secret_patterns",
-    "bearer_tokens": "lambdacat_effects.storage.secret_patterns",
-    "beliefs_lens": "lambdacat_effects.cognition",
-    "card_numbers": "lambdacat_effects.storage.secret_patterns",
-    "compacted": "lambdacat_effects.cognition",
-    "data_lens": "lambdacat_effects.cognition",
-    "email_addresses": "lambdacat_effects.storage.secret_patterns",
-    "idempotency_key": "lambdacat_effects.journal",
-    "memory_lens": "lambdacat_effects.cognition",
-    "merge_states": "lambdacat_effects.cognition",
-    "migration": "lambdacat_effects.storage.versions",
-    "profile_lens": "lambdacat_effects.cognition",
-    "save_state": "lambdacat_effects.cognition",
-    "scratch_lens": "lambdacat_effects.cognition",
-    "versioned": "lambdacat_effects.storage.versions",
-    "with_state": "lambdacat_effects.cognition",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module(_LATE[name]), name)
-    globals()[name] = found
-    return found
+if not TYPE_CHECKING:
+    # What not every program needs.
+    __getattr__ = late(
+        __name__,
+        {
+            "algebra.belief": (
+                "Belief",
+                "Beliefs",
+                "Reading",
+            ),
+            "algebra.belief_state": ("update_belief",),
+            "cognition": (
+                "AgentState",
+                "Compaction",
+                "SavedState",
+                "beliefs_lens",
+                "compacted",
+                "data_lens",
+                "memory_lens",
+                "merge_states",
+                "profile_lens",
+                "save_state",
+                "scratch_lens",
+                "with_state",
+            ),
+            "effects.beliefs": (
+                "Adopt",
+                "Believe",
+                "Believing",
+                "HeldBeliefs",
+                "Observe",
+                "ReadBelief",
+                "Retract",
+                "adopt",
+                "belief",
+                "believe",
+                "held_beliefs",
+                "observe",
+                "retract",
+            ),
+            "handlers.beliefs": (
+                "in_memory_beliefs",
+                "store_beliefs",
+            ),
+            "journal": (
+                "Durable",
+                "RunInfo",
+                "idempotency_key",
+            ),
+            "storage.secret_patterns": (
+                "api_keys",
+                "bearer_tokens",
+                "card_numbers",
+                "email_addresses",
+            ),
+            "storage.versions": (
+                "migration",
+                "versioned",
+            ),
+        },
+    )
 
 
 def __dir__() -> list[str]:

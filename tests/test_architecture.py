@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "lambdacat_effects"
 
 # A folder may import from itself and from folders before it. `plan` and `runtime` never import one another.
 LAYERS = [
+    "_late",
     "errors",
     "algebra",
     "effects",

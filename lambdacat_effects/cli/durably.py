@@ -52,6 +52,18 @@ class Kept(NamedTuple):
 
     durable: Durable
     store: Store
+    folder: Path
+
+    async def info(self, run_id: str) -> RunInfo:
+        """How a run stands. Raises `CommandError` if there is none."""
+        try:
+            return await self.durable.info(run_id)
+        except UnknownRun:
+            where = [] if self.folder == STORE else ["--store", str(self.folder)]
+            raise CommandError(
+                f"there is no run {run_id!r} in {self.folder}: `{shlex.join(['lambdacat', 'runs', *where])}` lists "
+                "those there are"
+            ) from None
 
 
 @asynccontextmanager
@@ -65,7 +77,7 @@ async def opened(folder: Path, *, new: bool = False) -> AsyncGenerator[Kept, Non
     from lambdacat_effects.storage.lmdb_store import LmdbStore  # loads lmdb
 
     async with LmdbStore(folder) as store, Durable(store) as durable:
-        yield Kept(durable, store)
+        yield Kept(durable, store, folder)
 
 
 def look(folder: Path, asking: Callable[[Kept], Awaitable[T]]) -> T:
@@ -89,37 +101,41 @@ def begin(
     """Perform a plan as a new run, and answer the exit status."""
 
     async def performing(listen: Listener) -> Any:
-        async with opened(folder, new=True) as (durable, _):
-            await _check_is_free(durable, run_id, folder)
-            return await durable.run(run_id, *call, handlers=handlers, listen=listen, note=target.note())
+        async with opened(folder, new=True) as kept:
+            await _check_is_free(kept, run_id)
+            return await kept.durable.run(run_id, *call, handlers=handlers, listen=listen, note=target.note())
 
     return _end(run_id, folder, *perform(performing, showing, stopping="interrupting"))
 
 
-async def _check_is_free(durable: Durable, run_id: str, folder: Path) -> None:
+async def _check_is_free(kept: Kept, run_id: str) -> None:
     try:
-        info = await durable.info(run_id)
+        info = await kept.durable.info(run_id)
     except UnknownRun:
         return
     what, do = ("forget it", "forget") if info.ended else ("let it go on", "resume")
     raise CommandError(
         f"there is a run {run_id!r} already, of {Target.kept_with(info)}, which {stands(info)}: {what} "
-        f"(`{command_line(do, run_id, folder)}`), or choose another id"
+        f"(`{command_line(do, run_id, kept.folder)}`), or choose another id"
     )
 
 
 def go_on(run_id: str, folder: Path, showing: Showing, *, moved_to: str | None = None) -> int:
     """Let a run go on where it stopped, or print how it ended. Answers the exit status."""
-    info = look(folder, lambda kept: kept.durable.info(run_id))
+    info = look(folder, lambda kept: kept.info(run_id))
     handlers = handlers_for(info, folder, moved_to=moved_to)
     if info.ended:
         say(f"{run_id!r} {stands(info)} before; this is its outcome")
 
     async def performing(listen: Listener) -> Any:
-        async with opened(folder) as (durable, _):
-            return await durable.resume(run_id, handlers=handlers, listen=listen)
+        async with opened(folder) as kept:
+            return await kept.durable.resume(run_id, handlers=handlers, listen=listen)
 
-    return _end(run_id, folder, *perform(performing, showing, stopping="interrupting"))
+    outcome, tally = perform(performing, showing, stopping="interrupting")
+    if info.ended and isinstance(outcome.answer, Err):
+        # Where it was raised, in a former process, is not known any more.
+        outcome.answer.error.with_traceback(None)
+    return _end(run_id, folder, outcome, tally)
 
 
 def handlers_for(info: RunInfo, folder: Path, *, moved_to: str | None = None) -> Handler[Any]:
@@ -156,9 +172,7 @@ def _end(run_id: str, folder: Path, outcome: Outcome, tally: Tally | None) -> in
     if outcome.interrupted_by is not None:
         status = 128 + outcome.interrupted_by
     if info is not None and info.status == "interrupted":
-        say(
-            f"{run_id!r} is interrupted. It goes on where it stopped with\n  {command_line('resume', run_id, folder)}"
-        )
+        say(f"{run_id!r} is interrupted, and goes on with\n  {command_line('resume', run_id, folder)}")
     elif outcome.interrupted_by is not None:
         say("interrupted too late: the run had ended" if _has_ended(info) else "interrupted")
     return status
@@ -170,16 +184,16 @@ def _has_ended(info: RunInfo | None) -> bool:
 
 def _info(run_id: str, folder: Path) -> RunInfo | None:
     try:
-        return look(folder, lambda kept: kept.durable.info(run_id))
+        return look(folder, lambda kept: kept.info(run_id))
     except LambdacatError:  # it was never begun, or the store is what went wrong
         return None
 
 
 def questions_of(run_id: str, folder: Path) -> list[dict[str, str]]:
-    """What a run asks: the text and the type of each question. Raises `UnknownRun`."""
+    """What a run asks: the text and the type of each question. Raises `CommandError`."""
 
     async def questions(kept: Kept) -> list[dict[str, str]]:
-        await kept.durable.info(run_id)
+        await kept.info(run_id)
         return list((await open_questions(kept.store, run_id)).values())
 
     return look(folder, questions)

@@ -71,13 +71,13 @@ def history(run_id: _RunId, /, *, store: Path = STORE, as_json: _Json = False) -
     """
 
     async def asking(kept: Kept) -> tuple[RunInfo, list[Any]]:
-        return await kept.durable.info(run_id), await kept.durable.history(run_id)
+        return await kept.info(run_id), await kept.durable.history(run_id)
 
     info, steps = look(store, asking)
     print_history(steps, as_json=as_json)
     if not steps:
         what = "its journal has been removed" if info.ended else "it has done nothing that is kept"
-        say(f"{run_id!r} is {info.status}; {what}")
+        say(f"{run_id!r} {stands(info)}; {what}")
     return OK
 
 
@@ -141,8 +141,8 @@ def _resume_all(store: Path, showing: Showing) -> int:
                 handlers(info)
 
     async def performing(listen: Listener) -> dict[str, Ok[Any] | Err[Exception]]:
-        async with opened(store) as (durable, _):
-            return await durable.resume_all(handlers=handlers, listen=listen)
+        async with opened(store) as kept:
+            return await kept.durable.resume_all(handlers=handlers, listen=listen)
 
     outcome, _ = perform(performing, showing, stopping="interrupting")
     if isinstance(outcome.answer, Err):
@@ -201,7 +201,7 @@ def answer(
 
     async def answering(kept: Kept) -> RunInfo:
         await kept.durable.answer(run_id, given, question=question)
-        return await kept.durable.info(run_id)
+        return await kept.info(run_id)
 
     info = look(store, answering)
     if info.status == "running":
@@ -263,8 +263,9 @@ def cancel(
     """
 
     async def cancelling(kept: Kept) -> RunInfo:
+        info = await kept.info(run_id)
         await kept.durable.cancel(run_id)
-        return await kept.durable.info(run_id)
+        return info
 
     info = look(store, cancelling)
     if info.ended:
@@ -275,7 +276,7 @@ def cancel(
         say(f"the run is cancelled, with its clean-up, by\n  {command_line('resume', run_id, store)}")
     else:
         status = go_on(run_id, store, Showing(quiet=quiet, report=report), moved_to=file)
-        info = look(store, lambda kept: kept.durable.info(run_id))
+        info = look(store, lambda kept: kept.info(run_id))
         return OK if info.status == "cancelled" else status
     return OK
 
@@ -292,7 +293,7 @@ def forget(run_id: _RunId, /, *, store: Path = STORE) -> int:
     """
 
     async def forgetting(kept: Kept) -> RunInfo:
-        info = await kept.durable.info(run_id)
+        info = await kept.info(run_id)
         if info.ended:
             await kept.durable.forget(run_id)
         return info
@@ -318,11 +319,15 @@ def compact(run_id: Annotated[str | None, Parameter(name="ID")] = None, /, *, st
     """
 
     async def compacting(kept: Kept) -> tuple[int, int, int]:
+        if run_id is not None and not (info := await kept.info(run_id)).ended:
+            raise CommandError(f"the run {run_id!r} {stands(info)}: its journal is needed")
         before = await kept.store.size()
         removed = await kept.durable.compact(run_id)
         await kept.store.compact()
         return removed, before, await kept.store.size()
 
     removed, before, after = look(store, compacting)
-    say(f"{removed:,} records removed; {store} had {before:,} bytes and has {after:,}")
+    say(
+        f"{removed:,} record{'' if removed == 1 else 's'} removed; {store} had {before:,} bytes and has {after:,}"
+    )
     return OK

@@ -22,6 +22,7 @@ from lambdacat_effects.errors import (
 )
 from lambdacat_effects.runtime.handler import Handler
 from lambdacat_effects.storage.codec import decode, encode
+from lambdacat_effects.storage.limits import checked_limit
 from lambdacat_effects.storage.plain import stored_fields
 from lambdacat_effects.storage.versions import versioned
 
@@ -53,7 +54,8 @@ def save_state(state: S) -> SaveState[S]:
     """Save `state` now, in a plan that `with_state` runs: what is saved stays, whatever becomes of the plan.
 
     Answers the state as it is kept, to go on from: compacted or merged, if `with_state` was told to. The same
-    errors as at the end. Outside of `with_state` it raises `UnhandledEffect`.
+    errors as at the end. Outside of `with_state` it raises `UnhandledEffect`. Of branches of one plan the last to
+    save decides, as for a variable: let them answer their states, and save what they are joined to.
 
     >>> from lambdacat_effects import AgentState, attempt, in_memory, save_state, with_state
     >>> from lambdacat_effects.cognition import data_lens
@@ -165,8 +167,7 @@ def with_state(
         )
     if initial is not None and not isinstance(cast(object, initial), AgentState):
         raise InvalidArgument(f"with_state(initial=...) is an AgentState; got {initial!r}")
-    if most_bytes is not None and (type(most_bytes) is not int or most_bytes < 1):
-        raise InvalidArgument(f"most_bytes is a number of bytes, at least 1, or None; got {most_bytes!r}")
+    checked_limit(most_bytes)
     if compaction is not None and not isinstance(cast(object, compaction), Compaction):
         raise InvalidArgument(f"with_state(compaction=...) is a Compaction or None; got {compaction!r}")
     if merge is not None and not callable(merge):
@@ -231,21 +232,21 @@ class _Keeping:
         return f"({self.store!r}, {self.key!r})"
 
     def load(self) -> Plan[Memory, Any]:
-        kept = yield from self.recalled()
+        found = yield from self.recalled()
+        self.mark = found.mark
+        kept = found.value
         if kept is None:
             # As it would come from the store: so the first run meets what every other does, and shares nothing.
             state, self.base = self.read_back(self.initial, "the initial state of")
         else:
-            state, self.base = kept.state, encode(kept.state)
+            state, self.base, self.saves = kept.state, encode(kept.state), kept.saves
         return attrs.evolve(state, scratch=self.initial.scratch)
 
-    def recalled(self) -> Plan[Memory, SavedState[Any] | None]:
+    def recalled(self) -> Plan[Memory, Marked[SavedState[Any] | None]]:
         found: Marked[SavedState[Any] | None] = yield from recall_marked(
             self.store, self.key, as_type=cast(Any, SavedState)[self.as_type]
         )
-        self.mark = found.mark
-        self.saves = found.value.saves if found.value else 0
-        return found.value
+        return found
 
     def save(self, state: Any) -> Plan[Memory | Now, Any]:
         _, data = self.read_back(state, "the state of")
@@ -265,9 +266,8 @@ class _Keeping:
 
     def merged(self, ours: Any) -> Plan[Memory, Any]:
         """Our state with what others have saved meanwhile."""
-        base = decode(self.base, self.as_type)
-        known = self.saves
-        kept = yield from self.recalled()
+        found = yield from self.recalled()
+        kept = found.value
         if kept is None:
             raise StateConflict(
                 f"the state {self.place} was forgotten while a plan worked on it; nothing was saved. "
@@ -276,12 +276,11 @@ class _Keeping:
         if self.merge is None:
             raise StateConflict(
                 f"the state {self.place} was saved by somebody else while a plan worked on it (it was at save "
-                f"{known} and is at {kept.saves}); nothing was saved. Run the plan again, which then begins from "
-                "what they saved, or give with_state(..., merge=merge_states)"
+                f"{self.saves} and is at {kept.saves}); nothing was saved. Run the plan again, which then begins "
+                "from what they saved, or give with_state(..., merge=merge_states)"
             )
-        self.base = encode(kept.state)
         try:
-            state: Any = self.merge(base, [kept.state, ours])
+            state: Any = self.merge(decode(self.base, self.as_type), [kept.state, ours])
         except MergeConflict as error:
             raise StateConflict(
                 f"the state {self.place} was saved by somebody else while a plan worked on it, and cannot be merged "
@@ -289,6 +288,8 @@ class _Keeping:
             ) from error
         if not _is_state(state):
             raise InvalidArgument(f"with_state(merge=...) is to answer an AgentState; it answered {state!r}")
+        # Only now: a plan that survives a conflict must not save over what it has not merged.
+        self.mark, self.saves, self.base = found.mark, kept.saves, encode(kept.state)
         return state
 
     def read_back(self, state: Any, what: str) -> tuple[Any, bytes]:

@@ -1,5 +1,8 @@
 """What a plan may ask for: frozen values and their typed constructors."""
 
+from typing import TYPE_CHECKING
+
+from lambdacat_effects._late import late
 from lambdacat_effects.effects.ambient import (
     Ambient,
     Await,
@@ -14,21 +17,6 @@ from lambdacat_effects.effects.ambient import (
     blocking,
     isolated,
     log,
-)
-from lambdacat_effects.effects.beliefs import (
-    Adopt,
-    Believe,
-    Believing,
-    HeldBeliefs,
-    Observe,
-    ReadBelief,
-    Retract,
-    adopt,
-    belief,
-    believe,
-    held_beliefs,
-    observe,
-    retract,
 )
 from lambdacat_effects.effects.compensation import Saga, on_cancel, saga
 from lambdacat_effects.effects.concurrency import (
@@ -70,6 +58,23 @@ from lambdacat_effects.effects.parallelism import parallel
 from lambdacat_effects.effects.racing import race
 from lambdacat_effects.effects.settling import settle
 from lambdacat_effects.effects.tools import CallTool, Tool, Tools, tool
+
+if TYPE_CHECKING:
+    from lambdacat_effects.effects.beliefs import (
+        Adopt,
+        Believe,
+        Believing,
+        HeldBeliefs,
+        Observe,
+        ReadBelief,
+        Retract,
+        adopt,
+        belief,
+        believe,
+        held_beliefs,
+        observe,
+        retract,
+    )
 
 __all__ = [
     "ALL",
@@ -158,3 +163,25 @@ __all__ = [
     "timeout",
     "tool",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = late(
+        __name__,
+        {
+            "beliefs": (
+                "Adopt",
+                "Believe",
+                "Believing",
+                "HeldBeliefs",
+                "Observe",
+                "ReadBelief",
+                "Retract",
+                "adopt",
+                "belief",
+                "believe",
+                "held_beliefs",
+                "observe",
+                "retract",
+            )
+        },
+    )

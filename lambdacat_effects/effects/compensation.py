@@ -84,6 +84,9 @@ def saga(make: Callable[[Saga], Performs[E, A]]) -> Plan[E, A]:
     first. Then what ended the plan is raised. If compensations fail, the others are performed all the same, and a
     group of what ended the plan and of what they raised is raised.
 
+    A saga that answered is not compensated, also where its answer is not used, as that of a branch that ties with the
+    winner of a race: let the saga be around the race.
+
     >>> from lambdacat_effects import answer_tools, attempt, saga, tool
     >>> @tool
     ... def book(what: str) -> str: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Never, ParamSpec, TypeVar, cast
+from typing import Any, Never, ParamSpec, TypeVar, cast, overload
 
 from lambdacat_effects.effects.ambient import AmbientEffect
 from lambdacat_effects.effects.effect import EMPTY, Effect, Performs, effect, performable
@@ -23,7 +23,11 @@ class Ask(Effect[A]):
     as_type: Any = str
 
 
-def ask(question: str, *, as_type: type[A] = cast(Any, str)) -> Ask[A]:
+@overload
+def ask(question: str) -> Ask[str]: ...
+@overload
+def ask(question: str, *, as_type: type[A]) -> Ask[A]: ...
+def ask(question: str, *, as_type: Any = str) -> Ask[Any]:
     """Ask somebody, and wait for the answer, of type `as_type`.
 
     A durable run is suspended meanwhile: its process may end, and an answer given later (`Durable.answer`, or

@@ -1,6 +1,8 @@
 """What effects mean: interpretations that are live, in memory, or fixed."""
 
-from lambdacat_effects.handlers.beliefs import in_memory_beliefs, store_beliefs
+from typing import TYPE_CHECKING
+
+from lambdacat_effects._late import late
 from lambdacat_effects.handlers.memory import (
     in_memory,
     json_memory,
@@ -21,6 +23,9 @@ from lambdacat_effects.handlers.world import (
     live_random,
     live_time,
 )
+
+if TYPE_CHECKING:
+    from lambdacat_effects.handlers.beliefs import in_memory_beliefs, store_beliefs
 
 __all__ = [
     "answer_tools",
@@ -44,3 +49,6 @@ __all__ = [
     "store_beliefs",
     "store_memory",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = late(__name__, {"beliefs": ("in_memory_beliefs", "store_beliefs")})

@@ -30,6 +30,7 @@ from lambdacat_effects.errors import InvalidArgument, StoredValueMismatch
 from lambdacat_effects.runtime.handler import Handler
 from lambdacat_effects.runtime.pure import finish
 from lambdacat_effects.runtime.resource import Resource
+from lambdacat_effects.storage.codec import decode, encode
 from lambdacat_effects.storage.memory_store import InMemoryStore
 from lambdacat_effects.storage.port import Expect, Put, Store
 from lambdacat_effects.storage.transactions import change, look, search
@@ -83,8 +84,8 @@ def store_beliefs(
     Evidence fades by `rate` per second (see `rate_of`) when it is read, unless the reading asks for another; `limit`,
     in log-odds, bounds what readings answer, and nothing that is kept.
 
-    Raises `InvalidArgument` for a negative rate or limit; performing raises `StoredValueMismatch` where something
-    else is kept under a proposition.
+    Raises `InvalidArgument` for a negative rate or limit, and for what is no store; performing raises
+    `StoredValueMismatch` where something else is kept under a proposition.
 
     >>> import trio
     >>> from lambdacat_effects import belief, observe, store_beliefs
@@ -95,6 +96,11 @@ def store_beliefs(
     0.75
     """
     if not isinstance(store, Resource):
+        if not hasattr(store, "place"):
+            raise InvalidArgument(
+                f"store_beliefs takes a store, or a Resource of one; got {store!r}. For a path there is "
+                'Resource("beliefs", lambda: LmdbStore(path))'
+            )
         return _Keeper(lambda: store, namespace, rate, limit).handler()
     resource = cast("Resource[Store]", store)
     return _Keeper(lambda: resource.value, namespace, rate, limit).handler().using(resource)
@@ -182,16 +188,12 @@ def _merging(theirs: Belief) -> _Change:
 
 
 def _encoded(belief: Belief) -> bytes:
-    from lambdacat_effects.storage.codec import encode  # loads cattrs
-
     return encode(belief)
 
 
 def _decoded(proposition: str, data: bytes | None) -> Belief:
     if data is None:
         return Belief()
-    from lambdacat_effects.storage.codec import decode  # loads cattrs
-
     try:
         return decode(data, Belief)
     except StoredValueMismatch as error:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Coroutine, Mapping
+from functools import cache
 from hashlib import blake2b
+from types import ModuleType
 from typing import Any, Final, TypeAlias, cast
 
 import trio
@@ -32,6 +33,7 @@ from lambdacat_effects.errors import (
 from lambdacat_effects.runtime.handler import Handler
 from lambdacat_effects.runtime.pure import at_once_if_it_can, finish
 from lambdacat_effects.runtime.resource import Resource
+from lambdacat_effects.storage.limits import checked_limit
 from lambdacat_effects.storage.memory_store import InMemoryStore
 from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
 from lambdacat_effects.storage.transactions import change, look, search
@@ -55,7 +57,7 @@ def in_memory(
     >>> in_memory({("cats", "lives"): 9}).run_pure(recall("cats", "lives", as_type=int))
     9
     """
-    _check_limit(most_bytes)
+    checked_limit(most_bytes)
     store = InMemoryStore()
     keeper = _Keeper(lambda: store, most_bytes, waits=False)
     for name, value in (initial or {}).items():
@@ -71,7 +73,8 @@ def store_memory(store: Store, *, most_bytes: int | None = None) -> Handler[Memo
     """A handler that keeps memory in `store`, which whoever opened it closes.
 
     A value that is larger than `most_bytes` when encoded is refused with `LimitExceeded`, and nothing is written. In
-    a durable run on the same store, what is remembered is committed together with the run's journal.
+    a durable run on the same store, what is remembered is committed together with the run's journal. Raises
+    `InvalidArgument` for what is no store.
 
     >>> import trio
     >>> from lambdacat_effects import recall, remember, store_memory
@@ -81,7 +84,11 @@ def store_memory(store: Store, *, most_bytes: int | None = None) -> Handler[Memo
     >>> trio.run(store.get, "cats", "lives")
     b'9'
     """
-    _check_limit(most_bytes)
+    if not hasattr(store, "place"):
+        raise InvalidArgument(
+            f"store_memory takes a store that is open; got {store!r}. For a path there is lmdb_memory(path)"
+        )
+    checked_limit(most_bytes)
     # Of this very class: one derived from it may wait.
     return _Keeper(lambda: store, most_bytes, waits=type(store) is not InMemoryStore).handler()
 
@@ -98,14 +105,12 @@ def lmdb_memory(path: str | os.PathLike[str], *, most_bytes: int | None = None) 
     """
     where = _checked_path("lmdb_memory", "a directory", path)
 
-    @asynccontextmanager
-    async def opened() -> AsyncGenerator[Store, None]:
-        from lambdacat_effects.storage.lmdb_store import LmdbStore  # loads lmdb
+    def make() -> Store:
+        from lambdacat_effects.storage import LmdbStore
 
-        async with LmdbStore(where) as store:
-            yield store
+        return LmdbStore(where)
 
-    return _resource_memory(where, opened, most_bytes)
+    return _resource_memory(where, make, most_bytes)
 
 
 def json_memory(path: str | os.PathLike[str], *, most_bytes: int | None = None) -> Handler[Memory]:
@@ -116,14 +121,12 @@ def json_memory(path: str | os.PathLike[str], *, most_bytes: int | None = None) 
     """
     where = _checked_path("json_memory", "a directory", path)
 
-    @asynccontextmanager
-    async def opened() -> AsyncGenerator[Store, None]:
-        from lambdacat_effects.storage.json_store import JsonStore
+    def make() -> Store:
+        from lambdacat_effects.storage import JsonStore
 
-        async with JsonStore(where) as store:
-            yield store
+        return JsonStore(where)
 
-    return _resource_memory(where, opened, most_bytes)
+    return _resource_memory(where, make, most_bytes)
 
 
 def sqlite_memory(path: str | os.PathLike[str], *, most_bytes: int | None = None) -> Handler[Memory]:
@@ -134,14 +137,12 @@ def sqlite_memory(path: str | os.PathLike[str], *, most_bytes: int | None = None
     """
     where = _checked_path("sqlite_memory", "a file", path)
 
-    @asynccontextmanager
-    async def opened() -> AsyncGenerator[Store, None]:
-        from lambdacat_effects.storage.sqlite_store import SqliteStore  # loads sqlite3
+    def make() -> Store:
+        from lambdacat_effects.storage import SqliteStore
 
-        async with SqliteStore(where) as store:
-            yield store
+        return SqliteStore(where)
 
-    return _resource_memory(where, opened, most_bytes)
+    return _resource_memory(where, make, most_bytes)
 
 
 def redis_memory(url: str, *, most_bytes: int | None = None) -> Handler[Memory]:
@@ -155,14 +156,12 @@ def redis_memory(url: str, *, most_bytes: int | None = None) -> Handler[Memory]:
             f"redis_memory takes the address of a server, as in 'redis://localhost:6379'; got {url!r}"
         )
 
-    @asynccontextmanager
-    async def opened() -> AsyncGenerator[Store, None]:
-        from lambdacat_effects.storage.redis_store import RedisStore  # loads coredis
+    def make() -> Store:
+        from lambdacat_effects.storage import RedisStore
 
-        async with RedisStore(url) as store:
-            yield store
+        return RedisStore(url)
 
-    return _resource_memory(url.rpartition("@")[2], opened, most_bytes)
+    return _resource_memory(url.rpartition("@")[2], make, most_bytes)
 
 
 def _checked_path(caller: str, what: str, path: str | os.PathLike[str]) -> str:
@@ -171,18 +170,9 @@ def _checked_path(caller: str, what: str, path: str | os.PathLike[str]) -> str:
     return os.path.abspath(path)
 
 
-def _check_limit(most_bytes: object) -> None:
-    if most_bytes is not None and (
-        not isinstance(most_bytes, int) or isinstance(most_bytes, bool) or most_bytes < 1
-    ):
-        raise InvalidArgument(f"most_bytes is a number of bytes, at least 1, or None; got {most_bytes!r}")
-
-
-def _resource_memory(
-    where: str, open: Callable[[], AbstractAsyncContextManager[Store]], most_bytes: int | None
-) -> Handler[Memory]:
-    _check_limit(most_bytes)
-    resource = Resource(f"the memory in {where!r}", open)
+def _resource_memory(where: str, make: Callable[[], Store], most_bytes: int | None) -> Handler[Memory]:
+    checked_limit(most_bytes)
+    resource = Resource(f"the memory in {where!r}", make)
     return _Keeper(lambda: resource.value, most_bytes, waits=True).handler().using(resource)
 
 
@@ -249,10 +239,8 @@ class _Keeper:
         return done
 
     def _encoded(self, effect: Remember | RememberUnlessChanged) -> bytes:
-        from lambdacat_effects.storage.codec import encode  # loads cattrs
-
         try:
-            data = encode(effect.value)
+            data: bytes = _codec().encode(effect.value)
         except NotSerialisable as error:
             raise NotSerialisable(f"{_named(effect, effect.key)} cannot be remembered: {error}") from None
         if self._most_bytes is not None and len(data) > self._most_bytes:
@@ -282,12 +270,17 @@ def _decoded(
 ) -> Any:
     if data is None or data == _NULL:
         return None
-    from lambdacat_effects.storage.codec import decode  # loads cattrs
-
     try:
-        return decode(data, effect.as_type)
+        return _codec().decode(data, effect.as_type)
     except StoredValueMismatch as error:
         raise StoredValueMismatch(f"{_named(effect, key)} cannot be recalled: {error}") from None
+
+
+@cache
+def _codec() -> ModuleType:
+    from lambdacat_effects.storage import codec  # once, when there is something to write or read
+
+    return codec
 
 
 def _named(effect: Any, key: str) -> str:

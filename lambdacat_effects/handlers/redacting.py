@@ -11,7 +11,6 @@ from lambdacat_effects.effects.effect import Effect
 from lambdacat_effects.effects.memory import Remember, RememberUnlessChanged
 from lambdacat_effects.errors import NotSerialisable
 from lambdacat_effects.runtime.handler import Interposer
-from lambdacat_effects.storage.leaves import Misfit
 
 __all__ = ["redacting"]
 
@@ -49,6 +48,7 @@ def redacting(*redact: str | Callable[[str], str]) -> Interposer:
     def redacted_first(effect: Effect[Any]) -> Generator[Any, Any, Any]:
         if not isinstance(effect, (Remember, RememberUnlessChanged)):
             return (yield from effect)
+        from lambdacat_effects.storage.leaves import Misfit
         from lambdacat_effects.storage.redacting import redacted  # loads what encoding needs
 
         try:

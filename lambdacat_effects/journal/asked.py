@@ -36,12 +36,21 @@ class Asked(NamedTuple):
         fields = dict(self.fields)
         name = fields.pop("tool", None) or fields.pop("combinator", None) or self.effect.rpartition(":")[2]
         arguments = fields.pop("arguments", {})
-        given = [f"{key}={value!r}" for key, value in sorted((fields | arguments).items())]
+        given = [f"{key}={_shown(value)}" for key, value in sorted((fields | arguments).items())]
         return f"{name}({', '.join(given)})"
 
     def key(self) -> str:
         """The same text for the same question."""
         return json.dumps([self.effect, self.fields], sort_keys=True)
+
+
+def _shown(value: Any) -> str:
+    """A class or function by its name, and all else as it is."""
+    if isinstance(value, dict):
+        parts: dict[str, Any] = cast(Any, value)
+        if list(parts) == ["$name"]:
+            return str(parts["$name"])
+    return repr(cast(object, value))
 
 
 def describe(effect: Any, writer: Writer) -> Asked:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, cast
 
 from lambdacat_effects.effects.concurrency import Policy
 from lambdacat_effects.errors import Misuse, PlanTimeout
@@ -34,6 +34,8 @@ class InTurn:
         self.ended: Ended = Ended([UNENDED] * branches)
         self.fates: list[str] = ["not begun"] * branches
         """How each ended: a `Fate`, or "won"."""
+        self.outer: BaseException | None = None
+        """What cancelled them from outside."""
 
     def answered(self, index: int, answer: Any, fate: str) -> None:
         """A branch has answered."""
@@ -48,6 +50,8 @@ class InTurn:
 
     def conclude(self) -> Any:
         """The combinator's answer. Raises what it raises."""
+        if self.outer is not None:
+            self.cancelled(self.outer)
         self._tell_late(cancelled=False)
         try:
             return conclude(self._decision.effect, self.ended).unwrap()
@@ -103,7 +107,23 @@ async def perform_in_turn(
             raise
         except Exception as error:
             turns.failed(index, error, late=region.was_cut or fate in ("failed late", "cancelled"))
+        except BaseException as error:
+            # From outside. That cancels each branch by itself, so the others have still to come to their ends.
+            turns.outer, failure = _parts(decision, error)
+            if failure is not None:
+                turns.failed(index, failure, late=True)
     return turns
+
+
+def _parts(decision: Decision, error: BaseException) -> tuple[BaseException, Exception | None]:
+    """What is cancellation of an error, and what is failure. Raises an error that is something else."""
+    cancelled: BaseException | None = error if isinstance(error, decision.run.cancelled) else None
+    failure: BaseException | None = None
+    if isinstance(error, BaseExceptionGroup):
+        cancelled, failure = cast("BaseExceptionGroup[BaseException]", error).split(decision.run.cancelled)
+    if cancelled is None or not isinstance(failure, Exception | None):
+        raise error
+    return cancelled, failure
 
 
 def out_of_time(decision: Decision) -> PlanTimeout:

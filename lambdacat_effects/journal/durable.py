@@ -6,14 +6,24 @@ import os
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from typing import Any, Self, TypeVar, TypeVarTuple, cast
+from typing import Any, Self, TypeAlias, TypeVar, TypeVarTuple, cast
 
 import attrs
 import trio
 
 from lambdacat_effects.algebra.result import Err, Ok
-from lambdacat_effects.effects.ambient import Ambient
-from lambdacat_effects.effects.durable import Ask, Continued
+from lambdacat_effects.effects.ambient import (
+    Ambient,
+    Await,
+    Blocking,
+    Count,
+    Log,
+    NewId,
+    Now,
+    Random,
+    Sleep,
+)
+from lambdacat_effects.effects.durable import Ask, ContinueAsNew, Continued, Patched
 from lambdacat_effects.effects.effect import Effect, Performs
 from lambdacat_effects.errors import InvalidArgument, RunInUse, UnknownRun
 from lambdacat_effects.journal.asking import open_questions, without_questions
@@ -49,6 +59,23 @@ E = TypeVar("E", bound=Effect[Any])
 Ts = TypeVarTuple("Ts")
 
 _MOST_BYTES = 1 << 20
+
+# What a plan may ask for, whatever the handlers. By name, though all but one are ambient: pyright subtracts only
+# exact members of a union.
+_Given: TypeAlias = (
+    Ambient
+    | Ask[Any]
+    | Sleep
+    | Now
+    | Random
+    | NewId
+    | Log
+    | Count
+    | Blocking[Any]
+    | Await[Any]
+    | Patched
+    | ContinueAsNew
+)
 
 
 @attrs.frozen
@@ -120,7 +147,7 @@ class Durable:
     async def run(
         self,
         run_id: str,
-        make: Callable[[*Ts], Performs[E | Ambient | Ask[Any], A]],
+        make: Callable[[*Ts], Performs[E | _Given, A]],
         *args: *Ts,
         handlers: Handler[E],
         listen: Listener | None = None,
@@ -180,19 +207,21 @@ class Durable:
             except Exception as error:
                 outcomes[info.run_id] = Err(error)
 
-        async with self._resource, trio.open_nursery() as nursery:
-            for info in await self.runs():
-                if info.status == "interrupted" or (info.status == "suspended" and not info.questions):
-                    nursery.start_soon(one, info)
+        async with self._resource:
+            infos = await self.runs()  # not in the nursery, which would make a group of its error
+            async with trio.open_nursery() as nursery:
+                for info in infos:
+                    if info.status == "interrupted" or (info.status == "suspended" and not info.questions):
+                        nursery.start_soon(one, info)
         return outcomes
 
     def prepared(
         self,
         run_id: str,
-        make: Callable[[*Ts], Performs[E | Ambient | Ask[Any], A]],
+        make: Callable[[*Ts], Performs[E | _Given, A]],
         *args: *Ts,
         handlers: Handler[E],
-    ) -> tuple[Performs[E | Ambient, A], Handler[E]]:
+    ) -> tuple[Performs[Any, A], Handler[E]]:
         """A plan and the handlers that perform it as the run `run_id`, new or resumed: for `run_pure`, and for
         simulations, which perform plans themselves.
 

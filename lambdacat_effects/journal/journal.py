@@ -85,11 +85,16 @@ class Journal:
         if slot is None:
             slot = Slot()
         slot.used = True
+        if isinstance(decision.effect, Concurrent):
+            session.forks.add(place)
         again = _Again(session, decision, place, asked)
         if slot.final is not None:
             return await again.ended(slot.final)
         if slot.cut is not None:
             return await again.cut(slot.cut)
+        if session.has_ended(place):
+            # By itself, so that there was nothing to be written down. Neither may anything cancel it now.
+            return await again.ended(Record(Kind.DECIDED, place, asked, "a" * decision.branches))
         rest = await _rest(session, decision, place, asked, slot)
         if rest is not None and rest <= 0:
             return await again.late()
@@ -111,8 +116,6 @@ def _found(session: Session, crossing: Crossing, place: Place, asked: str) -> tu
     record = None if slot is None else slot.final or slot.cut or slot.started
     if record is not None and record.asked != asked and record.asked.startswith(PATCHED):
         # The line was removed, once all runs that came by after the change answered True.
-        assert slot is not None
-        slot.used = True
         session.shift(crossing.path[:-1], int(crossing.path[-1]), 1)
         return _found(session, crossing, session.place(crossing.path), asked)
     if record is None or record.asked == asked:
@@ -129,8 +132,18 @@ async def _go_live(session: Session, crossing: Crossing, place: Place, asked: st
         if concluded and not region.cancelled:
             break
         if concluded or (region.cancelled and not region.was_cut):
-            await region.cut()
+            try:
+                await region.cut()
+            except BaseException as error:
+                if not concluded and session.was_cancelled(crossing.run, error):
+                    # It may have been in flight when the process died, and is not to be asked again after this.
+                    session.pending.append((Record(Kind.CANCELLED, place, asked), ()))
+                raise
     if session.is_past(place):
+        # It was cancelled before it came to ask, and will be so again; unless there is nobody who would.
+        around = session.around(place)
+        if any(region.cancelled for region, _ in around) or deadline_in_force(crossing.run):
+            await _cancelled_again(session, crossing, place)
         raise session.mismatch(place, "nothing, and the plan went on", asked_text(asked))
     await session.flush(crossing.scope)
 
@@ -253,7 +266,7 @@ class _Again:
         cancelled = record.kind is Kind.CANCELLED
         if isinstance(self.decision.effect, Timeout):
             if fates != ["not begun"]:
-                region = Region(self.decision.run, cancelled=fates == ["cancelled"])
+                region = Region(self.decision.run, cancelled=fates[0] in ("cancelled", "failed late"))
                 with self.session.within(self.place, region, concluded=True):
                     answer = await self.decision.branch(0)
                     if not region.cancelled:
@@ -262,7 +275,7 @@ class _Again:
                 raise out_of_time(self.decision)
             await _cancelled_again(self.session, self.decision, self.place)
         turns = await perform_in_turn(self.decision, fates, self._within(concluded=True))
-        if not cancelled:
+        if not cancelled or turns.outer is not None:
             return turns.conclude()
         try:
             await _cancelled_again(self.session, self.decision, self.place)
@@ -302,7 +315,11 @@ class _Again:
         return within
 
     async def _conclude(self, turns: InTurn) -> Any:
-        await self._write(turns.fates)
+        if turns.outer is None:
+            await self._write(turns.fates)
+        elif self.session.was_cancelled(self.decision.run, turns.outer):
+            letters = "".join([_LETTERS[fate] for fate in turns.fates])
+            self.session.pending.append((Record(Kind.CANCELLED, self.place, self.asked, letters), ()))
         return turns.conclude()
 
     async def _write(self, fates: Sequence[str]) -> None:
@@ -357,7 +374,7 @@ class _Deciding:
     def _depended_on_time(self, error: Exception) -> bool:
         fates = self.decision.fates
         if isinstance(self.decision.effect, Timeout):
-            return isinstance(error, PlanTimeout) and fates != ["failed"]
+            return fates == ["failed late"] or (isinstance(error, PlanTimeout) and fates != ["failed"])
         return any(fate not in ("answered", "failed") for fate in fates)
 
     async def _ending(self, index: int) -> None:

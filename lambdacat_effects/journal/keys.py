@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from lambdacat_effects.journal.records import Header, Place, place_text
 
-__all__ = ["entries_of", "entry_key", "question_key", "questions_of"]
+__all__ = ["entries_of", "entries_of_all", "entry_key", "question_key", "questions_of"]
 
 
-def entries_of(header: Header, generation: int | None = None) -> str:
+def entries_of(header: Header) -> str:
     """The prefix of the keys of a run's records."""
-    return f"{header.number:x}.{header.generation if generation is None else generation:x}."
+    return f"{entries_of_all(header)}{header.generation:x}."
+
+
+def entries_of_all(header: Header) -> str:
+    """The prefix of the keys of the records of all its generations."""
+    return f"{header.number:x}."
 
 
 def entry_key(prefix: str, number: int) -> str:

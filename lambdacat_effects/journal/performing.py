@@ -11,7 +11,14 @@ import trio
 
 from lambdacat_effects.effects.durable import Ask, Continued
 from lambdacat_effects.effects.effect import Effect, Performs, performable, where
-from lambdacat_effects.errors import NondeterminismError, RecordedError, RunCancelled, RunSuspended
+from lambdacat_effects.errors import (
+    JournalUnreadable,
+    Misuse,
+    NondeterminismError,
+    RecordedError,
+    RunCancelled,
+    RunSuspended,
+)
 from lambdacat_effects.journal.asking import Questions, open_questions, without_questions
 from lambdacat_effects.journal.committing import Commit, Settle, committed, settled
 from lambdacat_effects.journal.journal import PATCHED, Journal
@@ -149,6 +156,8 @@ class _Performance:
                 with self._shielded():
                     await self._write("succeeded", answer)
                 return answer
+        except Misuse as error:
+            session.fail(error)  # to be mended and resumed: it is no outcome
         except Exception as error:
             if not session.stopped:
                 with self._shielded():
@@ -229,6 +238,8 @@ class _Performance:
 
     async def _write(self, status: Status, outcome: Any = None) -> None:
         session = self.session
+        if status != "suspended":
+            await session.flush(self.scope)  # what was cancelled is a part of what has happened
         header = attrs.evolve(
             session.header, status=status, changed=self.scope.run.clock.now(), records=session.count
         )
@@ -312,7 +323,13 @@ def _is_foreign(error: Any, run: Run) -> bool:
 
 
 def outcome_of(header: Header) -> Any:
-    """What an ended run answered. Raises what it raised."""
-    if header.status == "succeeded":
-        return read(header.outcome[0])
-    raise read_error(header.outcome[0])
+    """What an ended run answered. Raises what it raised, and `JournalUnreadable` if that cannot be read any more."""
+    try:
+        if header.status == "succeeded":
+            return read(header.outcome[0])
+        error = read_error(header.outcome[0])
+    except Misfit as misfit:
+        raise JournalUnreadable(
+            f"the outcome of the run {header.run_id!r} cannot be read: outcome{misfit.place} {misfit.problem}"
+        ) from None
+    raise error

@@ -53,6 +53,14 @@ class Region:
     def _is_mine(self, error: BaseException) -> bool:
         return isinstance(error, VirtualCancelled) and error.deadline is self
 
+    def shield(self) -> None:
+        """Let nothing from outside cancel what is done within: to the end that it had, whatever becomes of the rest.
+
+        (Under `run_pure` that happens in waits only, and what was known does not wait.)
+        """
+        if self._scope is not None:
+            self._scope.shield = True
+
     async def cut(self) -> None:
         """Be cancelled here and now. Nothing is raised out of a shield within the region."""
         self.was_cut = True

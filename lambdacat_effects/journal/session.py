@@ -17,9 +17,9 @@ from lambdacat_effects.errors import (
     NotSerialisable,
 )
 from lambdacat_effects.journal.asked import describe
-from lambdacat_effects.journal.clearing import deleted
+from lambdacat_effects.journal.clearing import deleted, removed
 from lambdacat_effects.journal.committing import commit, settle
-from lambdacat_effects.journal.keys import entries_of, entry_key
+from lambdacat_effects.journal.keys import entries_of, entries_of_all, entry_key
 from lambdacat_effects.journal.leases import Lease
 from lambdacat_effects.journal.records import (
     ENTRIES,
@@ -100,7 +100,10 @@ class Session:
     """Called when nobody can go on without an answer."""
     _describing: Writer | None = None
     _exactly: Writer = attrs.field(factory=lambda: exactly())
+    forks: set[Place] = attrs.field(factory=set[Place])
+    """The combinators that the plan has come by, whose branches go on side by side."""
     _last: dict[Place, int] = attrs.field(factory=dict[Place, int])
+    """Of each plan and combinator within which there are records, the highest number of an effect or a branch."""
     _shifts: dict[Place, list[tuple[int, int]]] = attrs.field(factory=dict[Place, list[tuple[int, int]]])
 
     # What it holds
@@ -126,10 +129,17 @@ class Session:
         return slot is not None and slot.final is not None and slot.final.kind is not Kind.CANCELLED
 
     def is_past(self, place: Place) -> bool:
-        """Whether the plan of an effect, or one around that, has gone on after it: what is new here comes too late."""
-        if any(self._last.get(place[:n], 0) > place[n] for n in range(len(place))):
-            return True
+        """Whether the plan of an effect, or one around that, has gone on after it: what is new is too late."""
+        for length in range(len(place)):
+            before = place[:length]
+            # (The branches of a combinator do not follow one another.)
+            if self._last.get(before, 0) > place[length] and before not in self.forks:
+                return True
         return any(concluded and not region.cancelled for region, concluded in self.around(place))
+
+    def has_ended(self, place: Place) -> bool:
+        """Whether a combinator has been performed to its end, and its plan has gone on."""
+        return place in self._last and self.is_past(place)
 
     def asked(self, effect: Any) -> str:
         """What an effect asks for, as the journal has it."""
@@ -148,8 +158,10 @@ class Session:
             slot.cut = record
         else:
             slot.final = record
-        before = record.place[:-1]
-        self._last[before] = max(record.place[-1], self._last.get(before, 0))
+        place = record.place
+        for length in range(len(place)):
+            before = place[:length]
+            self._last[before] = max(place[length], self._last.get(before, 0))
         return slot
 
     def mismatch(self, place: Place, recorded: str, asked: str) -> BaseException:
@@ -291,7 +303,7 @@ class Session:
         old, count = entries_of(self.header), self.count
         self.header = header
         self.count = 0
-        for kept in (self.slots, self.regions, self._last, self._shifts):
+        for kept in (self.slots, self.regions, self._last, self.forks, self._shifts):
             kept.clear()
         self.pending.clear()
         for batch in deleted(old, count):
@@ -328,6 +340,7 @@ class Session:
         self.regions[place] = region
         if concluded:
             self.concluded.add(place)
+            region.shield()
         try:
             with region:
                 yield region
@@ -371,9 +384,16 @@ def exactly() -> Writer:
 async def load(store: Store, header: Header, lease: Lease, redaction: Redaction, most_bytes: int) -> Session:
     """The journal of a run. Raises `JournalUnreadable`."""
     session = Session(store, header, lease, redaction, most_bytes)
-    for key, data in await store.scan(ENTRIES, entries_of(header)):
-        session.keep(read_record(header, key, data))
-        session.count = int(key.rpartition(".")[2], 16) + 1
+    prefix = entries_of(header)
+    outlived: list[str] = []
+    for key, data in await store.scan(ENTRIES, entries_of_all(header)):
+        if key.startswith(prefix):
+            session.keep(read_record(header, key, data))
+            session.count = int(key.rpartition(".")[2], 16) + 1
+        else:
+            outlived.append(key)
+    for batch in removed(outlived):  # of a generation that a process died before it had removed
+        await store.batch([lease.stands, *batch])
     return session
 
 

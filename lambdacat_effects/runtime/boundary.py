@@ -200,6 +200,8 @@ async def _watch(watched: _Watched, scope: Scope) -> Any:
         decision.fates[index] = "failed late" if scope.run.is_cancelled() else "failed"
         if decision.ending is not None:
             await decision.ending(index)
+            if scope.run.is_cancelled():  # a deadline has passed meanwhile, and who cancels counts it as late
+                decision.fates[index] = "failed late"
         raise
     else:
         decision.fates[index] = "answered"

@@ -100,6 +100,12 @@ class _VirtualClock:
         except VirtualCancelled as cancelled:
             if cancelled.deadline is not token:
                 raise
+        except BaseExceptionGroup as group:  # with what failed in the clean-up, which goes on, as on Trio
+            mine, rest = group.split(lambda e: isinstance(e, VirtualCancelled) and e.deadline is token)
+            if mine is None:
+                raise
+            if rest is not None:
+                raise rest from None
         finally:
             if seconds is not None:
                 self.deadlines.pop()

@@ -14,9 +14,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from lambdacat_effects._late import late
 from lambdacat_effects.storage.memory_store import InMemoryStore
 from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
 
@@ -39,16 +39,14 @@ __all__ = [
     "Store",
 ]
 
-# Each loads a library that only those who open such a store should pay for.
-_LATE: Final = {
-    "JsonStore": "json_store",
-    "LmdbStore": "lmdb_store",
-    "RedisStore": "redis_store",
-    "SqliteStore": "sqlite_store",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name in _LATE:
-        return getattr(import_module(f"lambdacat_effects.storage.{_LATE[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+    # Each loads a library that only those who open such a store should pay for.
+    __getattr__ = late(
+        __name__,
+        {
+            "json_store": ("JsonStore",),
+            "lmdb_store": ("LmdbStore",),
+            "redis_store": ("RedisStore",),
+            "sqlite_store": ("SqliteStore",),
+        },
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from lambdacat_effects.errors import NotSerialisable, StoredValueMismatch
@@ -49,12 +51,10 @@ def decode(data: bytes, as_type: type[A]) -> A:
     >>> decode(b'{"a":null,"b":[1,2]}', dict[str, tuple[int, int] | None])
     {'a': None, 'b': (1, 2)}
     """
-    from lambdacat_effects.storage.typed import typed  # loads cattrs, which takes longer than all the rest
-
     wanted: Any = as_type
     try:
         value = json.loads(data.decode("utf-8", "surrogatepass"))
-        answer: A = typed(value, wanted)
+        answer: A = _typed()(value, wanted)
     except Misfit as misfit:
         raise StoredValueMismatch(
             f"what is stored does not read as {type_name(wanted)}: value{misfit.place}: {misfit.problem}"
@@ -68,3 +68,10 @@ def decode(data: bytes, as_type: type[A]) -> A:
             f"what is stored does not read as {type_name(wanted)}: it is no JSON ({error})"
         ) from None
     return answer
+
+
+@cache
+def _typed() -> Callable[[Any, Any], Any]:
+    from lambdacat_effects.storage.typed import typed  # loads cattrs, which takes longer than all the rest
+
+    return typed

@@ -78,6 +78,8 @@ class Files:
     def __init__(self, root: str, disk: Disk) -> None:
         self.root = root
         self._disk = disk
+        self._lingers = False
+        """Whether an intent that was finished may still be on the disk, since a failure kept its removal from it."""
         try:
             os.makedirs(root, exist_ok=True)
             with self.changing():
@@ -135,7 +137,9 @@ class Files:
                 self._clear()
             raise
         if len(contents) > 1:
-            self._finish()
+            # What is intended has happened: whoever comes next completes what could not be completed here.
+            with suppress(OSError):
+                self._finish()
 
     def size(self) -> int:
         """The bytes in all files."""
@@ -200,6 +204,8 @@ class Files:
     def _finish(self) -> None:
         data = self.read(_INTENT)
         if data is None:
+            if self._lingers:
+                self._forget_intent()
             return
         try:
             intent = json.loads(data)
@@ -212,9 +218,14 @@ class Files:
                 "with a part of that change"
             ) from None
         self._apply(renamed, removed)
+        self._forget_intent()
+
+    def _forget_intent(self) -> None:
+        self._lingers = True
         self._disk.remove(self._path(_INTENT))
         # Before anything new is written under the names that it speaks of.
         self._disk.sync_names(self.root)
+        self._lingers = False
 
     def _apply(self, renamed: Sequence[tuple[str, str]], removed: Sequence[str]) -> None:
         for new, name in renamed:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Hashable, Sequence
-from types import TracebackType
-from typing import NoReturn, Self, TypeVar, cast
+from typing import NoReturn, TypeVar
 
 import trio
 
-from lambdacat_effects.errors import InvalidArgument, LimitExceeded, ResourceNotOpen, StoreUnusable
+from lambdacat_effects.errors import LimitExceeded, ResourceNotOpen, StoreUnusable
 from lambdacat_effects.storage.json_files import Disk, Files, unusable
 from lambdacat_effects.storage.json_names import (
     Damaged,
@@ -20,6 +19,7 @@ from lambdacat_effects.storage.json_names import (
     record,
     value_of,
 )
+from lambdacat_effects.storage.limits import checked_limit, value_in
 from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
 
 __all__ = ["JsonStore"]
@@ -64,14 +64,12 @@ class JsonStore(Store):
     def __init__(
         self, path: str | os.PathLike[str], *, most_bytes: int | None = None, disk: Disk | None = None
     ) -> None:
-        if most_bytes is not None and (type(cast(object, most_bytes)) is not int or most_bytes < 1):
-            raise InvalidArgument(f"most_bytes is a number of bytes, at least 1, or None; got {most_bytes!r}")
         if sys.platform == "win32":
             raise StoreUnusable(
                 "a JsonStore needs the file locks of POSIX: use an LmdbStore or a SqliteStore"
             )
         self.path: str = os.path.abspath(path)
-        self._most_bytes = most_bytes
+        self._most_bytes = checked_limit(most_bytes)
         self._files = Files(self.path, disk or Disk())
         found = os.stat(self.path)
         self._place = ("json", found.st_dev, found.st_ino)
@@ -87,21 +85,12 @@ class JsonStore(Store):
     async def scan(self, namespace: str, prefix: str = "") -> list[tuple[str, bytes]]:
         return await self._read(lambda: self._scan(namespace, prefix))
 
-    async def put(self, namespace: str, key: str, value: bytes) -> None:
-        await self.batch([Put(namespace, key, value)])
-
     async def delete(self, namespace: str, key: str) -> bool:
         def work() -> bool:
             found = self._get(namespace, key) is not None
             return found and self._change([Delete(namespace, key)])
 
         return await self._write(work)
-
-    async def compare_and_swap(
-        self, namespace: str, key: str, expected: bytes | None, value: bytes | None
-    ) -> bool:
-        change = Delete(namespace, key) if value is None else Put(namespace, key, value)
-        return await self.batch([Expect(namespace, key, expected), change])
 
     async def batch(self, changes: Sequence[Change]) -> bool:
         given = list(changes)
@@ -116,17 +105,6 @@ class JsonStore(Store):
 
     async def aclose(self) -> None:
         self._closed = True
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def _read(self, work: Callable[[], T]) -> T:
         return await self._perform(lambda: self._locked(work, changing=False), None)
@@ -189,14 +167,17 @@ class JsonStore(Store):
         )
 
     def _change(self, changes: list[Change]) -> bool:
-        wanted: dict[str, tuple[str, str, bytes] | None] = {}
+        wanted: dict[str, Put | None] = {}
         for change in changes:
             if isinstance(change, Expect):
                 if self._get(change.namespace, change.key) != change.value:
                     return False
             else:
                 wanted[_name(change.namespace, change.key)] = change if isinstance(change, Put) else None
-        contents = {name: None if put is None else record(*put) for name, put in wanted.items()}
+        contents = {
+            name: None if put is None else record(put.namespace, put.key, value_in(put))
+            for name, put in wanted.items()
+        }
         if contents:
             self._check_limit(contents)
             self._files.change(contents)

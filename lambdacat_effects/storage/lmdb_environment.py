@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from time import perf_counter
 from typing import Any, Final, TypeVar
 
 import lmdb
@@ -18,6 +19,7 @@ from lambdacat_effects.storage.lmdb_errors import data_file, explained
 from lambdacat_effects.storage.lmdb_files import FORMAT, identity, make, sync_directory
 from lambdacat_effects.storage.lmdb_recent import Recent
 from lambdacat_effects.storage.lmdb_records import Records
+from lambdacat_effects.storage.lmdb_tempo import Tempo
 from lambdacat_effects.storage.lmdb_writer import Work, Writer
 
 __all__ = ["MAP_SIZE", "Environment", "acquire", "hold", "release"]
@@ -31,7 +33,6 @@ _MOST_READERS: Final = 1024
 _CHECK_READERS_EVERY: Final = 1024
 """Groups of changes."""
 
-
 _NOBODYS: Final = b"\xff"
 """A place that no key has."""
 
@@ -44,6 +45,7 @@ class Environment:
         self.users = 0
         self.forked = False
         self.writer = Writer(f"the store in {path!r}", self.commit)
+        self.tempo = Tempo()
         self._asked_map_size = map_size
         self._lock: int | None = None
         self._groups = 0
@@ -101,18 +103,20 @@ class Environment:
         try:
             self.check_not_forked()
             with self._writing:
+                since = perf_counter()
                 self._groups += 1
                 if self._groups % _CHECK_READERS_EVERY == 0:
                     self._lmdb.reader_check()
                 while begin < len(group):
                     begin += self._transaction(group, begin)
+                self.tempo.took(perf_counter() - since)
         except BaseException as error:
             if len(group) > 1:
                 # One of them failed, and LMDB undid all: by itself, each fails by its own fault only.
                 for work in group[begin:]:
                     self.commit([work])
-            elif isinstance(error, lmdb.MapFullError) and self._free_readers():
-                self.commit(group)
+            elif isinstance(error, lmdb.MapFullError) and self._lmdb.reader_check():
+                self.commit(group)  # with the pages that killed readers had pinned
             else:
                 group[0].error = self._explained(error)
 
@@ -204,6 +208,7 @@ class Environment:
         kept = settled = False
         with self._begin() as txn:
             number, recent = self._recent_of(txn)
+            self.tempo.committed(number)
             used = self.records.used(txn) + self._recent.size
             for work in group[begin:]:
                 limit = self._most if work.limit is None else min(work.limit, self._most)
@@ -291,10 +296,6 @@ class Environment:
             if settled:
                 with self._reading:
                     self._recent.forget(number)
-
-    def _free_readers(self) -> bool:
-        """Whether some were killed: the pages that they pinned can be used again."""
-        return bool(self._lmdb.reader_check())
 
     def _too_large(self, size: int, limit: int) -> str:
         what = "map_size" if limit == self._most else "most_bytes"

@@ -5,19 +5,20 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Hashable, Sequence
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import trio
 
-from lambdacat_effects.errors import InvalidArgument, LimitExceeded, Misuse, ResourceNotOpen
+from lambdacat_effects.errors import LimitExceeded, Misuse, ResourceNotOpen
+from lambdacat_effects.storage.limits import checked_limit, value_in
 from lambdacat_effects.storage.lmdb_environment import MAP_SIZE, Environment, acquire, hold, release
 from lambdacat_effects.storage.lmdb_keys import chosen, place_of, record_of, start_of, value_of
 from lambdacat_effects.storage.lmdb_writer import Work
-from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
+from lambdacat_effects.storage.port import Change, Delete, Expect, Store
 
 __all__ = ["MAP_SIZE", "LmdbStore"]
 
@@ -53,10 +54,8 @@ class LmdbStore(Store):
     def __init__(
         self, path: str | os.PathLike[str], *, map_size: int = MAP_SIZE, most_bytes: int | None = None
     ) -> None:
-        if most_bytes is not None and most_bytes < 1:
-            raise InvalidArgument(f"most_bytes is a number of bytes, at least 1; got {most_bytes!r}")
         self.path: str = os.path.abspath(path)
-        self._most_bytes = most_bytes
+        self._most_bytes = checked_limit(most_bytes)
         self._environment: Environment | None = acquire(self.path, map_size)
         self._place = self._environment
 
@@ -72,17 +71,8 @@ class LmdbStore(Store):
     async def scan(self, namespace: str, prefix: str = "") -> list[tuple[str, bytes]]:
         return chosen(self._open.scan(start_of(namespace, prefix)), namespace, prefix)
 
-    async def put(self, namespace: str, key: str, value: bytes) -> None:
-        await self._write([Put(namespace, key, value)])
-
     async def delete(self, namespace: str, key: str) -> bool:
         return (await self._write([Delete(namespace, key)])).found
-
-    async def compare_and_swap(
-        self, namespace: str, key: str, expected: bytes | None, value: bytes | None
-    ) -> bool:
-        change = Delete(namespace, key) if value is None else Put(namespace, key, value)
-        return (await self._write([Expect(namespace, key, expected), change])).met
 
     async def batch(self, changes: Sequence[Change]) -> bool:
         return (await self._write(changes)).met
@@ -116,17 +106,6 @@ class LmdbStore(Store):
             finally:
                 release(environment)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
     async def _write(self, changes: Sequence[Change]) -> Work:
         environment = self._open
         environment.check_not_forked()  # for the thread that writes is not in the fork
@@ -137,7 +116,12 @@ class LmdbStore(Store):
             self._check_no_other_loop()
             environment.commit([work])
         else:
-            await environment.writer.write(work, task)
+            if environment.tempo.suits(task) and environment.writer.is_idle:
+                if trio.current_effective_deadline() == -math.inf:
+                    await trio.lowlevel.checkpoint_if_cancelled()
+                environment.commit([work])
+            else:
+                await environment.writer.write(work, task)
         if work.error is not None:
             try:
                 raise work.error
@@ -155,10 +139,11 @@ class LmdbStore(Store):
             if isinstance(change, Delete):
                 places.append((place, None))
                 continue
-            record = None if change.value is None else record_of(place, change.key, change.value)
             if isinstance(change, Expect):
-                expected.append((place, record))
-            elif record is not None:
+                value = change.value
+                expected.append((place, None if value is None else record_of(place, change.key, value)))
+            else:
+                record = record_of(place, change.key, value_in(change))
                 if len(record) > _LARGEST_RECORD:
                     raise LimitExceeded(
                         f"({change.namespace!r}, {change.key!r}) cannot be kept: its value has {len(record)} bytes, "

@@ -63,6 +63,12 @@ class Writer:
         self._gate = threading.Lock()
         self._thread: threading.Thread | None = None
         self._stopped = False
+        self._under_way = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits for it, nor is under way."""
+        return self._under_way == 0
 
     async def write(self, work: Work, task: trio.lowlevel.Task) -> None:
         """Wait in `task`, which is running, until it is on the disk, also when cancelled: only before it is queued
@@ -113,6 +119,7 @@ class Writer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
+            self._under_way += 1
             self._queue.put(work)
 
     def _run(self) -> None:
@@ -122,6 +129,8 @@ class Writer:
             more = self._drain(group)
             if group:
                 self._commit(group)
+                with self._gate:
+                    self._under_way -= len(group)
                 _wake(group)
 
     def _drain(self, group: list[Work]) -> bool:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from types import TracebackType
-from typing import Self
 
 from lambdacat_effects.errors import ResourceNotOpen
+from lambdacat_effects.storage.limits import value_in
 from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
 
 __all__ = ["InMemoryStore"]
@@ -33,37 +32,26 @@ class InMemoryStore(Store):
         return self
 
     async def get(self, namespace: str, key: str) -> bytes | None:
-        return self._open.get(namespace, {}).get(key)
+        return self._found(namespace, key)
 
     async def scan(self, namespace: str, prefix: str = "") -> list[tuple[str, bytes]]:
         values = self._open.get(namespace, {})
         return sorted(item for item in values.items() if item[0].startswith(prefix))
 
-    async def put(self, namespace: str, key: str, value: bytes) -> None:
-        self._open.setdefault(namespace, {})[key] = bytes(value)
-
     async def delete(self, namespace: str, key: str) -> bool:
-        values = self._open.get(namespace, {})
-        found = values.pop(key, None) is not None
-        if not values:
-            self._namespaces.pop(namespace, None)
-        return found
-
-    async def compare_and_swap(
-        self, namespace: str, key: str, expected: bytes | None, value: bytes | None
-    ) -> bool:
-        change = Delete(namespace, key) if value is None else Put(namespace, key, value)
-        return await self.batch([Expect(namespace, key, expected), change])
+        return self._remove(namespace, key)
 
     async def batch(self, changes: Sequence[Change]) -> bool:
+        namespaces = self._open
         for change in changes:
-            if isinstance(change, Expect) and await self.get(change.namespace, change.key) != change.value:
+            if isinstance(change, Expect) and self._found(change.namespace, change.key) != change.value:
                 return False
-        for change in changes:
+        values = [value_in(change) if isinstance(change, Put) else b"" for change in changes]
+        for change, value in zip(changes, values, strict=True):
             if isinstance(change, Put):
-                await self.put(*change)
+                namespaces.setdefault(change.namespace, {})[change.key] = value
             elif isinstance(change, Delete):
-                await self.delete(*change)
+                self._remove(change.namespace, change.key)
         return True
 
     async def size(self) -> int:
@@ -80,19 +68,20 @@ class InMemoryStore(Store):
     async def aclose(self) -> None:
         self._closed = True
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
     @property
     def _open(self) -> dict[str, dict[str, bytes]]:
         if self._closed:
-            raise ResourceNotOpen("the store in memory has been closed, and what it kept is gone: make another")
+            raise ResourceNotOpen(
+                "the store in memory has been closed, and what it kept is gone: make another"
+            )
         return self._namespaces
+
+    def _found(self, namespace: str, key: str) -> bytes | None:
+        return self._open.get(namespace, {}).get(key)
+
+    def _remove(self, namespace: str, key: str) -> bool:
+        values = self._open.get(namespace, {})
+        found = values.pop(key, None) is not None
+        if not values:
+            self._namespaces.pop(namespace, None)
+        return found

@@ -42,11 +42,14 @@ class Store(Protocol):
     What a method has answered is in the store, as durably as the store keeps anything: a change that is answered
     survives whatever the engine promises to survive. A namespace exists while it has keys. A store that cannot do
     what it is asked raises `StoreUnusable`, one that would outgrow a limit raises `LimitExceeded`, and either has
-    changed nothing.
+    changed nothing; but where a disk fails, or a connection breaks, in the midst of a change, it may have been made,
+    and then whole.
 
     Used in Trio, by any number of tasks at once. A change that has begun is waited for, also when its task is
     cancelled, so that nothing is written after the plan's end. Engines that need not wait (memory, and LMDB when
     reading) do so without any checkpoint, and work under `run_pure`, too.
+
+    An engine that derives from it has to define all but what says itself how it follows from `batch` and `aclose`.
     """
 
     @property
@@ -65,7 +68,7 @@ class Store(Protocol):
 
     async def put(self, namespace: str, key: str, value: bytes) -> None:
         """Keep `value` (it may be empty) in place of what was there."""
-        ...
+        await self.batch([Put(namespace, key, value)])
 
     async def delete(self, namespace: str, key: str) -> bool:
         """Remove the key; answers whether it was there."""
@@ -76,7 +79,8 @@ class Store(Protocol):
     ) -> bool:
         """If `expected` is under the key (None: if nothing is), keep `value` in its place (None: remove it), and
         answer whether that was so."""
-        ...
+        change = Delete(namespace, key) if value is None else Put(namespace, key, value)
+        return await self.batch([Expect(namespace, key, expected), change])
 
     async def batch(self, changes: Sequence[Change]) -> bool:
         """Make all of the changes, in order, as one: after a crash all of them are there or none.
@@ -97,11 +101,13 @@ class Store(Protocol):
         """Close it; closing again does nothing. Every other method then raises `ResourceNotOpen`."""
         ...
 
-    async def __aenter__(self) -> Self: ...
+    async def __aenter__(self) -> Self:
+        return self
 
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        await self.aclose()

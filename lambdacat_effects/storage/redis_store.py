@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Hashable, Sequence
-from types import TracebackType
 from typing import Any, Final, Self, cast
 from urllib.parse import parse_qs, urlsplit
 
 from lambdacat_effects.errors import InvalidArgument, LimitExceeded
-from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
+from lambdacat_effects.storage.limits import checked_limit, value_in
+from lambdacat_effects.storage.port import Change, Delete, Expect, Store
 from lambdacat_effects.storage.redis_client import RedisClient, Script
 
 __all__ = ["RedisStore"]
@@ -48,15 +48,13 @@ class RedisStore(Store):
     ) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_.-]+", prefix):
             raise InvalidArgument(f"a prefix has letters, digits, '_', '.' and '-'; got {prefix!r}")
-        if most_bytes is not None and (type(cast(object, most_bytes)) is not int or most_bytes < 1):
-            raise InvalidArgument(f"most_bytes is a number of bytes, at least 1, or None; got {most_bytes!r}")
         if not isinstance(cast(object, seconds), (int, float)) or not 0 < seconds < math.inf:
             raise InvalidArgument(f"seconds is a positive number; got {seconds!r}")
         address, server = _address(url)
         self._place = ("redis", server, prefix)
         self._client = RedisClient(address, server, seconds)
         self._prefix = prefix.encode()
-        self._most_bytes = most_bytes
+        self._most_bytes = checked_limit(most_bytes)
 
     @property
     def place(self) -> Hashable:
@@ -75,17 +73,8 @@ class RedisStore(Store):
             for key, value in zip(found[::2], found[1::2], strict=True)
         ]
 
-    async def put(self, namespace: str, key: str, value: bytes) -> None:
-        await self._change([Put(namespace, key, value)])
-
     async def delete(self, namespace: str, key: str) -> bool:
         return (await self._change([Delete(namespace, key)]))[1] > 0
-
-    async def compare_and_swap(
-        self, namespace: str, key: str, expected: bytes | None, value: bytes | None
-    ) -> bool:
-        change = Delete(namespace, key) if value is None else Put(namespace, key, value)
-        return await self.batch([Expect(namespace, key, expected), change])
 
     async def batch(self, changes: Sequence[Change]) -> bool:
         return (await self._change(changes))[0] == 1
@@ -109,14 +98,6 @@ class RedisStore(Store):
             await self.aclose()
             raise
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def _keys(self, namespace: str) -> list[bytes]:
         name = _utf8(namespace)
@@ -148,14 +129,15 @@ class RedisStore(Store):
 def _operation(change: Change) -> list[bytes | int]:
     if isinstance(change, Delete):
         return [b"delete", b""]
-    if change.value is None:
-        return [b"absent", b""]
-    if len(change.value) > _LONGEST:
+    if isinstance(change, Expect):
+        return [b"absent", b""] if change.value is None else [b"expect", bytes(change.value)]
+    value = value_in(change)
+    if len(value) > _LONGEST:
         raise LimitExceeded(
-            f"the value under ({change.namespace!r}, {change.key!r:.80}) has {len(change.value):,} bytes, and Redis "
+            f"the value under ({change.namespace!r}, {change.key!r:.80}) has {len(value):,} bytes, and Redis "
             f"takes {_LONGEST:,}: store it in parts, or elsewhere"
         )
-    return [b"put" if isinstance(change, Put) else b"expect", bytes(change.value)]
+    return [b"put", value]
 
 
 def _utf8(text: str) -> bytes:

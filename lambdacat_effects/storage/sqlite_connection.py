@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from typing import Any, Final, NoReturn
 
 from lambdacat_effects.errors import LimitExceeded, StoreUnusable
+from lambdacat_effects.storage.limits import value_in
 from lambdacat_effects.storage.port import Change, Delete, Expect, Put
 from lambdacat_effects.storage.sqlite_thread import Job
 
@@ -22,10 +23,12 @@ _SCHEMA: Final = (
     "PRIMARY KEY (namespace, key)) WITHOUT ROWID"
 )
 _GET: Final = f"SELECT value FROM {_TABLE} WHERE namespace = ? AND key = ?"
-_LENGTH: Final = f"SELECT length(key) + length(value) FROM {_TABLE} WHERE namespace = ? AND key = ?"
+_LENGTH: Final = f"SELECT length(value) FROM {_TABLE} WHERE namespace = ? AND key = ?"
 _SCAN: Final = f"SELECT key, value FROM {_TABLE} WHERE namespace = ? AND key >= ? AND key < ? ORDER BY key"
 _PUT: Final = f"INSERT OR REPLACE INTO {_TABLE} VALUES (?, ?, ?)"
 _DELETE: Final = f"DELETE FROM {_TABLE} WHERE namespace = ? AND key = ?"
+
+_OVERHEAD: Final = 100  # of a record
 
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER: Final = 512  # no page is smaller
@@ -35,6 +38,11 @@ _PRAGMAS: Final = ("synchronous = FULL", "fullfsync = ON", "checkpoint_fullfsync
 
 def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
+
+
+def _length(namespace: str, key: str, value: int) -> int:
+    """About how many bytes a record takes."""
+    return len(_utf8(namespace)) + len(_utf8(key)) + value + _OVERHEAD
 
 
 def make_if_missing(path: str) -> None:
@@ -144,7 +152,7 @@ class SqliteConnection:
         self._check_limits(changes)
         for change in changes:
             if isinstance(change, Put):
-                self._sqlite.execute(_PUT, (_utf8(change.namespace), _utf8(change.key), bytes(change.value)))
+                self._sqlite.execute(_PUT, (_utf8(change.namespace), _utf8(change.key), value_in(change)))
             elif isinstance(change, Delete):
                 self.delete(change.namespace, change.key)
         return True
@@ -154,24 +162,23 @@ class SqliteConnection:
         self._sqlite.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _check_limits(self, changes: Sequence[Change]) -> None:
-        growth = 0
+        lengths: dict[tuple[str, str], int] = {}
         for change in changes:
             if not isinstance(change, Put):
                 continue
-            length = len(_utf8(change.namespace)) + len(_utf8(change.key)) + len(change.value) + 100
+            length = _length(change.namespace, change.key, len(value_in(change)))
             if length > self._longest:
                 raise LimitExceeded(
                     f"the value under ({change.namespace!r}, {change.key!r:.80}) has {len(change.value):,} bytes, "
                     f"and SQLite takes {self._longest:,} for all of a record: store it in parts, or elsewhere"
                 )
-            growth += length
-        if self._most_bytes is None or growth == 0:
+            lengths[change.namespace, change.key] = length
+        if self._most_bytes is None or not lengths:
             return
-        for namespace, key in {
-            (change.namespace, change.key) for change in changes if isinstance(change, Put)
-        }:
+        growth = sum(lengths.values())
+        for namespace, key in lengths:
             row = self._sqlite.execute(_LENGTH, (_utf8(namespace), _utf8(key))).fetchone()
-            growth -= 0 if row is None else row[0]
+            growth -= 0 if row is None else _length(namespace, key, row[0])
         total = growth + (self._number("page_count") - self._number("freelist_count")) * self._page
         if growth > 0 and total > self._most_bytes:
             raise LimitExceeded(

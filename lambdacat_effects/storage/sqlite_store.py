@@ -7,11 +7,11 @@ import os
 import weakref
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from lambdacat_effects.errors import InvalidArgument, ResourceNotOpen, StoreUnusable
-from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
+from lambdacat_effects.storage.limits import checked_limit
+from lambdacat_effects.storage.port import Change, Store
 from lambdacat_effects.storage.sqlite_connection import SqliteConnection
 from lambdacat_effects.storage.sqlite_thread import Job, OwnerThread
 
@@ -51,8 +51,7 @@ class SqliteStore(Store):
     def __init__(
         self, path: str | os.PathLike[str], *, most_bytes: int | None = None, wait: float = _WAIT
     ) -> None:
-        if most_bytes is not None and (type(cast(object, most_bytes)) is not int or most_bytes < 1):
-            raise InvalidArgument(f"most_bytes is a number of bytes, at least 1, or None; got {most_bytes!r}")
+        checked_limit(most_bytes)
         if not isinstance(cast(object, wait), (int, float)) or not math.isfinite(wait) or wait < 0:
             raise InvalidArgument(f"wait is a number of seconds, at least 0; got {wait!r}")
         self.path: str = os.path.abspath(path)
@@ -81,17 +80,8 @@ class SqliteStore(Store):
     async def scan(self, namespace: str, prefix: str = "") -> list[tuple[str, bytes]]:
         return await self._perform(lambda: self._connection.scan(namespace, prefix), writes=False)
 
-    async def put(self, namespace: str, key: str, value: bytes) -> None:
-        await self.batch([Put(namespace, key, value)])
-
     async def delete(self, namespace: str, key: str) -> bool:
         return await self._perform(lambda: self._connection.delete(namespace, key), writes=True)
-
-    async def compare_and_swap(
-        self, namespace: str, key: str, expected: bytes | None, value: bytes | None
-    ) -> bool:
-        change = Delete(namespace, key) if value is None else Put(namespace, key, value)
-        return await self.batch([Expect(namespace, key, expected), change])
 
     async def batch(self, changes: Sequence[Change]) -> bool:
         given = list(changes)
@@ -108,17 +98,6 @@ class SqliteStore(Store):
         if not self._closed and os.getpid() == self._process:
             self._closed = True
             await self._thread.stop()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def _perform(self, work: Callable[[], T], *, writes: bool, alone: bool = False) -> T:
         if os.getpid() != self._process:

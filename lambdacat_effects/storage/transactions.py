@@ -43,12 +43,18 @@ class Transaction:
 
     async def batch(self, changes: tuple[Change, ...]) -> bool:
         """Enlist all of the changes, or none and answer False."""
+        kept: dict[tuple[str, str], bytes | None] = {}
         for wanted in changes:
-            if isinstance(wanted, Expect) and await self.get(wanted.namespace, wanted.key) != wanted.value:
+            place = (wanted.namespace, wanted.key)
+            if isinstance(wanted, Expect) and place not in self._values:
+                kept[place] = await self.store.get(*place)
+        # From here on nothing waits: an effect may have branches, which share its transaction.
+        expected = [wanted for wanted in changes if isinstance(wanted, Expect)]
+        for wanted in expected:
+            place = (wanted.namespace, wanted.key)
+            if wanted.value != (self._values[place] if place in self._values else kept[place]):
                 return False
-        for wanted in changes:
-            if isinstance(wanted, Expect) and (wanted.namespace, wanted.key) not in self._values:
-                self.expected.append(wanted)
+        self.expected += [wanted for wanted in expected if (wanted.namespace, wanted.key) not in self._values]
         for wanted in changes:
             if isinstance(wanted, Put):
                 self._values[wanted.namespace, wanted.key] = wanted.value

@@ -27,8 +27,8 @@ import attrs
 from cattrs import ClassValidationError, Converter, IterableValidationError
 
 from lambdacat_effects.storage.leaves import PRIMITIVES, TAG, TEXTS, Misfit, Text, by_value, type_name
-from lambdacat_effects.storage.plain import plain
-from lambdacat_effects.storage.versions import VersionMisfit, migrated, names_of
+from lambdacat_effects.storage.plain import plain, stored_fields
+from lambdacat_effects.storage.versions import VersionMisfit, declaring, migrated, names_of
 
 __all__ = ["typed"]
 
@@ -230,9 +230,11 @@ def _mapping_hook(t: Any) -> _Hook:
 def _record_hook(t: Any) -> _Hook:
     cls: Any = get_origin(t) or t
     parameters: tuple[Any, ...] = getattr(t, "__parameters__", ())
-    fields_of = t[(Any,) * len(parameters)] if parameters and t is cls else t
+    fields_of = t[tuple(_least(p) for p in parameters)] if parameters and t is cls else t
     read_fields: _Hook = _converter.gen_structure_attrs_fromdict(fields_of)
     names = names_of(cls)
+    declared = set(stored_fields(declaring(cls)) or ())
+    own = [name for name in stored_fields(cls) or () if name not in declared]
 
     def read(value: Any, _t: Any) -> Any:
         if not _is(dict, value):
@@ -241,10 +243,16 @@ def _record_hook(t: Any) -> _Hook:
             # Not structurally: a class whose fields all have defaults would fit anything.
             below: Any = _subclass(t, cls, value)
             return _converter.structure(value, below)
-        today = migrated(cls, value)
+        today = migrated(cls, value, own)
         return read_fields(value if today is value else _plainly(cls, today), t)
 
     return read
+
+
+def _least(parameter: Any) -> Any:
+    """What a type parameter that nobody has given is known to be."""
+    bound = getattr(parameter, "__bound__", None)
+    return Any if bound is None or isinstance(bound, typing.ForwardRef) else bound
 
 
 def _plainly(cls: type, today: Any) -> Any:

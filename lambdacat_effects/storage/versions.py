@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from typing import Any, Final, TypeAlias, TypeVar, cast
 
 from lambdacat_effects.errors import InvalidArgument
 from lambdacat_effects.storage.leaves import TAG, VERSION, Misfit, type_name
 
-__all__ = ["Fields", "VersionMisfit", "migrated", "migration", "names_of", "version_of", "versioned"]
+__all__ = [
+    "Fields",
+    "VersionMisfit",
+    "declaring",
+    "migrated",
+    "migration",
+    "names_of",
+    "version_of",
+    "versioned",
+]
 
 C = TypeVar("C", bound=type)
 F = TypeVar("F", bound="Callable[[Fields], Mapping[str, Any]]")
@@ -47,7 +56,7 @@ def versioned(version: int = 1, *, was: str | tuple[str, ...] = ()) -> Callable[
     Count up whenever what is stored of the class would no longer read, or no longer mean the same; then give the
     way there with `migration`. A new field with a default, or one less, needs no new version. `was` names the
     class, without its module, as it was called when older values were stored. A class without a version of its
-    own has that of its base, whose migrations also apply to it.
+    own has that of its base, whose migrations also apply to it, and leave the fields that only it has.
 
     Raises `InvalidArgument` for a version below 1, and for what is no class or is stored without its name.
 
@@ -141,8 +150,21 @@ def names_of(cls: type) -> frozenset[str]:
     return former | {cls.__name__}
 
 
-def migrated(cls: type, stored: Fields) -> Fields:
+def declaring(cls: type) -> type:
+    """The class whose version is that of `cls`: itself, unless only a base of it declares one.
+
+    >>> note = versioned(2)(type("Note", (), {}))
+    >>> declaring(type("Memo", (note,), {})) is note
+    True
+    """
+    return next((base for base in cls.__mro__ if _KEPT_IN in vars(base)), cls)
+
+
+def migrated(cls: type, stored: Fields, own: Collection[str] = ()) -> Fields:
     """A stored object of `cls` as of the version that the class has today; itself, if it is of that version.
+
+    `own` are fields of which the migrations know nothing, since they are those of a base: what they do not answer
+    stays as it was.
 
     Raises `VersionMisfit` if it is of a later version, or of one that no migration leads on from.
 
@@ -162,7 +184,8 @@ def migrated(cls: type, stored: Fields) -> Fields:
     for step in range(version, today):
         if step not in migrations:
             raise VersionMisfit(_without_migration(cls, version, today, step))
-        fields = _next(cls, migrations[step], fields, step)
+        kept = {name: fields[name] for name in own if name in fields}
+        fields = {**kept, **_next(cls, migrations[step], fields, step)}
     return {**fields, TAG: stored.get(TAG, cls.__name__), VERSION: today}
 
 

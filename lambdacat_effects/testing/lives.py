@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from random import Random as Seeded
 from types import TracebackType
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, TypeAlias, cast
 
 import attrs
 import trio
@@ -39,16 +39,18 @@ from lambdacat_effects.testing.simulation.running import perform_once
 from lambdacat_effects.testing.simulation.schedules import RandomWalk
 from lambdacat_effects.testing.simulation.trace import plain_text
 
-__all__ = ["Call", "Disk", "Lives", "Mortal", "Point"]
+__all__ = ["RUN_ID", "Call", "Contents", "Disk", "Lives", "Mortal", "Point"]
 
 RUN_ID = "swept"
+"""The run's id."""
 _JOURNAL = frozenset({ANSWERS, CANCELS, ENTRIES, FENCES, LEASES, NUMBERS, QUESTIONS, RUNS})
 _FINAL = (Kind.ANSWERED, Kind.FAILED, Kind.CANCELLED)
 _MOST_LIVES = 200
 _PAUSES = (0.0, 0.1, 2.0, 40.0, 3600.0)
 """Seconds between the death of a process and the next one's birth, where that makes a difference."""
 
-Contents = dict[str, dict[str, bytes]]
+Contents: TypeAlias = dict[str, dict[str, bytes]]
+"""What a store keeps, by namespace and key."""
 
 
 @attrs.frozen
@@ -385,7 +387,9 @@ class Lives:
             if earlier.effect != call.effect:
                 self.wrong.append(f"one key stands for two calls: {earlier} and {call}")
             elif earlier is not call:
-                later = next((other for other in latest if other.comes_after(call)), None)
+                # (A life in which it was cancelled before it asked could not know that it was in flight.)
+                lives = {other.life for other in latest if other.key == call.key}
+                later = next((one for one in latest if one.life in lives and one.comes_after(call)), None)
                 if later is not None:
                     self.wrong.append(f"{call} is asked again, though its plan had gone on to {later}")
             latest.append(call)

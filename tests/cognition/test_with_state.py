@@ -528,6 +528,22 @@ def test_changes_that_cannot_be_merged_are_a_conflict_that_names_the_place() -> 
     assert AgentState({"x": 1}) == kept(memory)
 
 
+@pytest.mark.parametrize("merge", [None, merge_states])
+def test_a_plan_that_goes_on_after_a_conflict_does_not_overwrite_the_other(merge: Any) -> None:
+    """It has not seen what they saved, so its end is as much of a conflict."""
+
+    def plan(state: State) -> Any:
+        yield from with_state("agents", "ada", changing(x=1))
+        state = data_lens.set(state, {"x": 2})
+        assert not (yield from attempt(save_state(state))).is_ok
+        return state
+
+    memory = in_memory()
+    with pytest.raises(StateConflict):
+        memory.run_pure(with_state("agents", "ada", plan, merge=merge))
+    assert AgentState({"x": 1}) == kept(memory)
+
+
 def test_a_merge_answers_a_state() -> None:
     with pytest.raises(InvalidArgument, match=r"merge=\.\.\.\) is to answer an AgentState; it answered None"):
         in_memory().run_pure(with_state("agents", "ada", interfering, merge=lambda base, states: None))

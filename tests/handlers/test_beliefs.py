@@ -371,6 +371,25 @@ def test_in_a_transaction_beliefs_wait_to_be_committed_with_it() -> None:
     assert 3.0 == believing.run_pure(belief("it rains")).log_odds
 
 
+class Slow(InMemoryStore):
+    """A store that answers a while later, as one across a network does."""
+
+    async def get(self, namespace: str, key: str) -> bytes | None:
+        found = await super().get(namespace, key)
+        await trio.lowlevel.checkpoint()
+        return found
+
+
+async def test_branches_in_one_transaction_lose_nothing() -> None:
+    """As of one effect in a durable run, whose handler is a plan with branches."""
+    store = Slow()
+    believing = store_beliefs(store)
+    with enlisting(Transaction(store)) as transaction:
+        await believing.run(parallel(*[observe("it rains", 1.0, source=f"gauge {i}") for i in range(4)]))
+    assert await store.batch([*transaction.expected, *transaction.changes])
+    assert 4 == (await believing.run(belief("it rains"))).sources
+
+
 # What is kept
 
 

@@ -36,6 +36,7 @@ from lambdacat_effects import (
     redis_memory,
     remember,
     sqlite_memory,
+    store_beliefs,
     store_memory,
 )
 from lambdacat_effects.errors import (
@@ -241,6 +242,14 @@ def test_what_is_there_at_the_start_is_not_too_large() -> None:
 
 
 # Together with something else
+
+
+@pytest.mark.parametrize("store", ["state", None])
+def test_a_path_is_no_store(store: Any) -> None:
+    """As `Durable` takes one, it is easily given."""
+    for make in (store_memory, store_beliefs):
+        with pytest.raises(InvalidArgument, match=r"takes a store.* got .*path"):
+            make(store)
 
 
 @pytest.mark.parametrize("name", ["a store", "a store that waits"])

@@ -6,7 +6,7 @@ from typing import Any
 
 from durable_plans import fetch, undo, wait_for_ever
 
-from lambdacat_effects import Plan, Sleep, Tools, answer_tools, parallel, patched, race, timeout
+from lambdacat_effects import Plan, Sleep, Tools, answer_tools, parallel, patched, race, shielded, timeout
 
 deployed = "old"
 
@@ -121,6 +121,22 @@ def _within_a_deadline() -> Plan[Any, Any]:
 
 def _other_deadline() -> Plan[Any, Any]:
     b = yield from timeout(50, _branch("b"))
+    return [b, (yield from stop())]
+
+
+def _within_a_shield() -> Plan[Any, Any]:
+    b = yield from shielded(_branch("b"))
+    yield from fetch("more")
+    return [b, (yield from stop())]
+
+
+def _more_within_a_shield() -> Plan[Any, Any]:
+    def longer() -> Plan[Any, Any]:
+        yield from fetch("b")
+        return (yield from fetch("and more"))
+
+    b = yield from shielded(longer())
+    yield from fetch("more")
     return [b, (yield from stop())]
 
 
@@ -255,6 +271,7 @@ PLANS: dict[str, dict[str, Any]] = {
     "more in a branch": {"old": _branches, "new": _more_in_a_branch},
     "a race with more": {"old": _raced, "new": _race_with_more},
     "other deadline": {"old": _within_a_deadline, "new": _other_deadline},
+    "more in a shield": {"old": _within_a_shield, "new": _more_within_a_shield},
     "slept longer": {"old": _slept, "new": _slept_longer},
     "chance": {"old": _by_chance, "new": _by_chance},
     "swallowing": {"old": lambda: _swallowing("a"), "new": lambda: _swallowing("b")},

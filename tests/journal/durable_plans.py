@@ -13,6 +13,7 @@ import attrs
 import trio
 
 from lambdacat_effects import (
+    AgentState,
     Ask,
     Await,
     Believing,
@@ -20,10 +21,12 @@ from lambdacat_effects import (
     Handler,
     Log,
     Memory,
+    Need,
     NewId,
     Now,
     Plan,
     Random,
+    Saga,
     Sleep,
     Tools,
     ambient,
@@ -40,17 +43,20 @@ from lambdacat_effects import (
     isolated,
     log,
     observe,
+    on_cancel,
     parallel,
     race,
     recall,
     recall_marked,
     remember,
     remember_unless_changed,
+    saga,
     shielded,
     span,
     store_memory,
     timeout,
     tool,
+    with_state,
 )
 from lambdacat_effects.journal import Durable
 from lambdacat_effects.plan import Actions, compile_plan, sequence
@@ -114,17 +120,20 @@ class Died(BaseException):
 class World:
     """What a plan's calls meet: it counts them, and may let the process die, or be interrupted, at one of them."""
 
-    def __init__(self, store: Store, *, stop_at: int | None = None, how: Callable[[], Any] | None = None) -> None:
+    def __init__(
+        self, store: Store, *, stop_at: int | None = None, how: Callable[[], Any] | None = None
+    ) -> None:
         self.store = store
         self.calls: list[tuple[str, str]] = []
         """The idempotency key and the text of each."""
         self.stop_at = stop_at
         self.how = how
         self.extra: Handler[Any] = ambient
+        self.tools: tuple[Any, ...] = TOOLS
 
     @property
     def handlers(self) -> Handler[Any]:
-        return call_tools(*TOOLS).behind(self._counted) | store_memory(self.store) | self.extra
+        return call_tools(*self.tools).behind(self._counted) | store_memory(self.store) | self.extra
 
     @property
     def texts(self) -> list[str]:
@@ -144,14 +153,16 @@ class World:
     async def _stop(self) -> None:
         assert self.how is not None
         self.how()
-        await trio.sleep_forever()
+        await trio.sleep(10)  # under a shield it goes on
 
 
 def die() -> None:
     raise Died
 
 
-async def interrupted_at(durable: Durable, world: World, number: int, run_id: str, make: Any, *args: Any) -> None:
+async def interrupted_at(
+    durable: Durable, world: World, number: int, run_id: str, make: Any, *args: Any
+) -> None:
     """Perform a run until its call number `number`, where it is interrupted from outside."""
     with trio.CancelScope() as scope:
         world.stop_at, world.how = len(world.calls) + number, scope.cancel
@@ -192,7 +203,7 @@ def within_others() -> Plan[Any, list[Any]]:
         yield from fail_always("again")
     except Broken as error:
         found.append([str(error), error.code])
-    found.append((yield from shielded(fetch("shielded"))))
+    found.append((yield from fetch("last")))
     return found
 
 
@@ -346,6 +357,7 @@ def asking_within(seconds: float) -> Plan[Any, str]:
     try:
         return (yield from timeout(seconds, ask("Who?")))
     except TimeoutError:
+        yield from fetch("more")
         return "nobody answered"
 
 
@@ -354,7 +366,9 @@ def asking_or_not(seconds: float) -> Plan[Any, str]:
         yield from Sleep(seconds)
         return "not asked any more"
 
-    return (yield from race(ask("Who?"), patience()))
+    first = yield from race(ask("Who?"), patience())
+    yield from fetch("more")
+    return first
 
 
 def noting() -> Plan[Any, None]:
@@ -404,3 +418,123 @@ def pure(store: Store) -> Handler[Any]:
 
 def calling_tools() -> Plan[Tools, list[str]]:
     return [(yield from twice("both")), (yield from fail_always("it"))]
+
+
+@tool
+def continuing() -> Plan[Any, None]:
+    """A tool that would continue the run that called it."""
+    yield from continue_as_new(in_turn, 1)
+
+
+def continuing_in_a_tool() -> Plan[Tools, None]:
+    yield from continuing()
+
+
+def _branch_that_continues() -> Plan[Any, None]:
+    yield from continue_as_new(in_turn, 1)
+
+
+def continuing_in_a_branch() -> Plan[Any, Any]:
+    return (yield from parallel(_branch_that_continues(), fetch("beside")))
+
+
+def continuing_locally() -> Plan[Any, Any]:
+    def local() -> Plan[Any, int]:
+        yield from fetch("never")
+        return 1
+
+    yield from fetch("something")
+    return (yield from continue_as_new(local))
+
+
+def answering_with_a_function() -> Plan[Any, Any]:
+    yield from Now()
+    return die
+
+
+def needing() -> Plan[Need[int], int]:
+    return (yield from Need(int))
+
+
+def failing_then_waiting() -> Plan[Tools, list[Any]]:
+    found: list[Any] = []
+    try:
+        yield from fetch("it")
+    except Exception as error:
+        found.append([type(error).__name__, str(error), getattr(error, "code", None)])
+    yield from fetch("more")
+    return found
+
+
+def swallowing(n: int) -> Plan[Tools, list[str]]:
+    """Takes no error for an answer, or tries to."""
+    answers: list[str] = []
+    for i in range(n):
+        try:
+            answers.append((yield from fetch(f"item {i}")))
+        except Exception:
+            answers.append((yield from fetch(f"instead of item {i}")))
+    return answers
+
+
+def _booking(steps: Saga, name: str, seconds: float) -> Plan[Any, str]:
+    yield from Sleep(seconds)
+    return (yield from steps.step(fetch(name), undo))
+
+
+def _trip(steps: Saga) -> Plan[Any, None]:
+    yield from steps.step(fetch("flight"), undo)
+    yield from parallel(_booking(steps, "hotel", 2), _booking(steps, "museum", 1))
+    yield from steps.step(fetch("car"), undo)
+    yield from fail_always("the dog")
+
+
+def trip() -> Plan[Any, Any]:
+    """A saga whose last step fails."""
+    return (yield from saga(_trip))
+
+
+def late_trip() -> Plan[Any, str]:
+    """A saga whose time is up while it waits."""
+
+    def plan(steps: Saga) -> Plan[Any, None]:
+        yield from steps.step(fetch("flight"), undo)
+        yield from parallel(_booking(steps, "hotel", 2), _booking(steps, "museum", 100))
+
+    try:
+        yield from timeout(10, saga(plan))
+    except TimeoutError:
+        return (yield from fetch("a postcard"))
+    return "not late"
+
+
+def waiting_trip() -> Plan[Any, None]:
+    """A saga that waits for ever."""
+
+    def plan(steps: Saga) -> Plan[Any, None]:
+        yield from steps.step(fetch("flight"), undo)
+        yield from on_cancel(wait_for_ever("a taxi"), undo("the taxi"))
+
+    yield from saga(plan)
+
+
+def keeping_state() -> Plan[Any, int]:
+    """An agent's state, loaded and saved around calls."""
+
+    def visit(state: AgentState[Any]) -> Plan[Any, tuple[int, AgentState[Any]]]:
+        yield from fetch("before")
+        visits = state.data.get("visits", 0) + 1
+        yield from fetch("after")
+        return visits, attrs.evolve(state, data={"visits": visits})
+
+    for _ in range(2):
+        visits = yield from with_state("agents", "ann", visit)
+    yield from fetch("last")
+    return visits
+
+
+def handling_itself(log: str) -> Plan[Any, list[str]]:
+    """What is answered by a handler within the plan is its own affair."""
+    handled = CallTool.by(lambda call: f"{log} {call.args[0]}")
+    inner = yield from handled.handle(in_turn(2))
+    return [*inner, (yield from fetch("outside"))]

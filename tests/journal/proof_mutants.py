@@ -120,6 +120,21 @@ def forgets_failures() -> Any:
     return patch.object(Session, "append", append)
 
 
+def goes_on_too_soon() -> Any:
+    """A plan does not wait until another branch has written that it was cancelled."""
+
+    async def flush(self: Any, scope: Any) -> None:
+        if self.pending:
+            await self.append(scope)
+
+    return patch.object(Session, "flush", flush)
+
+
+def takes_the_cancelled_for_changed() -> Any:
+    """A plan that was cancelled before it asked is taken for another plan, when it is resumed."""
+    return patch.object(journal, "deadline_in_force", lambda _run: False)
+
+
 @contextmanager
 def _all(*patches: Any) -> Generator[None, None, None]:
     with ExitStack() as stack:
@@ -141,3 +156,6 @@ MUTANTS: list[tuple[Mutant, str]] = [
     (forgets_failures, "race"),
 ]
 """Each, and a plan whose sweep finds it."""
+
+RARE: list[Mutant] = [commits_memory_apart, goes_on_too_soon, takes_the_cancelled_for_changed]
+"""Those that chance finds, within some hundred seeds of a few plans."""

@@ -113,7 +113,8 @@ def late() -> Plan[Any, Any]:
     found: list[str] = []
     for seconds in (5, 0.5):
         try:
-            found.append((yield from timeout(seconds, impatient(f"{seconds} s"))))
+            both = parallel(impatient(f"{seconds} s"), impatient(f"another {seconds} s"))
+            found.append((yield from timeout(seconds, both))[0])
         except TimeoutError:
             found.append("too late")
         found.append((yield from race(impatient(f"beside {seconds} s"), hasty(f"quick {seconds}", 1))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 
@@ -9,6 +10,7 @@ from proof_plans import PROOFS, Proof, handlers
 
 from lambdacat_effects import CallTool, Forget, Observe, Remember
 from lambdacat_effects.journal.committing import Commit
+from lambdacat_effects.journal.records import ENTRIES, Record
 from lambdacat_effects.testing import Faults
 from lambdacat_effects.testing.lives import Lives
 
@@ -26,7 +28,25 @@ def endured(proof: Proof, seed: int | str) -> Lives:
     if not lives.wrong:
         lives.check_calls()
         lives.check_replay()
+        lives.wrong += _changed_twice(lives)
     return lives
+
+
+def _changed_twice(lives: Lives) -> list[str]:
+    """What is in memory more or less often than the journal tells."""
+    records = [Record.decode(data) for data in lives.disk.contents().get(ENTRIES, {}).values()]
+    saved = sum("RememberUnlessChanged" in str(r.asked) and r.data is not None for r in records)
+    states = [json.loads(data)["saves"] for data in lives.memory.get("agents", {}).values()]
+    wrong = [
+        f"a state was saved {saves} times, and {saved} times by the journal"
+        for saves in states
+        if saves != saved
+    ]
+    beliefs = [json.loads(data) for data in lives.memory.get("beliefs", {}).values()]
+    for belief in beliefs:  # each source speaks once
+        evidence = [belief["prior"], *[each for _, each in belief["entries"]]]
+        wrong += [f"{each} was observed again" for each in evidence if each["version"] > 1]
+    return wrong
 
 
 def endure(seeds: Iterable[int], proofs: list[Proof] = PROOFS) -> Counter[str]:

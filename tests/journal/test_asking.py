@@ -9,7 +9,7 @@ from typing import Any
 import durable_plans as plans
 import pytest
 import trio
-from durable_plans import Cat, Colour, World
+from durable_plans import Cat, Colour, World, interrupted_at
 
 from lambdacat_effects import Ask, Durable, ambient, answer_tools, ask, shielded, store_memory
 from lambdacat_effects.errors import (
@@ -63,7 +63,9 @@ async def test_a_suspended_run_goes_on_in_another_process(tmp_path: Path) -> Non
         assert world.texts == ["fetch('sent')"]
 
 
-async def test_an_answer_reaches_a_run_that_is_being_performed(autojump_clock: Any, store: InMemoryStore) -> None:
+async def test_an_answer_reaches_a_run_that_is_being_performed(
+    autojump_clock: Any, store: InMemoryStore
+) -> None:
     """While a branch is still busy the run is not suspended, and goes on with the answer at once."""
     world, durable = World(store), Durable(store)
 
@@ -77,7 +79,9 @@ async def test_an_answer_reaches_a_run_that_is_being_performed(autojump_clock: A
         assert await durable.run("r", plans.asking_beside_work, 20, handlers=world.handlers) == ["Ann", 20]
 
 
-async def test_a_run_is_suspended_when_all_that_is_left_waits(autojump_clock: Any, store: InMemoryStore) -> None:
+async def test_a_run_is_suspended_when_all_that_is_left_waits(
+    autojump_clock: Any, store: InMemoryStore
+) -> None:
     """Not before the work beside it is done, which is kept."""
     world, durable = World(store), Durable(store)
     with pytest.raises(RunSuspended):
@@ -92,7 +96,9 @@ async def test_several_questions_are_answered_one_by_one(store: InMemoryStore) -
     """Each by its text; which one is meant has to be clear."""
     durable, world = await suspended(store, plans.two_questions)
     assert (await durable.info("r")).questions == ("Who?", "How many?")
-    with pytest.raises(InvalidArgument, match=r"'r' asks 'Who\?'; 'How many\?': say which question is answered"):
+    with pytest.raises(
+        InvalidArgument, match=r"'r' asks 'Who\?'; 'How many\?': say which question is answered"
+    ):
         await durable.answer("r", "Ann")
     with pytest.raises(InvalidArgument, match="there is no such question"):
         await durable.answer("r", "Ann", question="When?")
@@ -119,7 +125,15 @@ async def test_the_same_question_in_two_places(store: InMemoryStore) -> None:
 
 @pytest.mark.parametrize(
     ("as_type", "value"),
-    [(str, "text"), (bool, False), (int, 3), (float, 2), (list, [1]), (dict, {"a": 1}), (Cat, Cat("Felix", Colour.GREY))],
+    [
+        (str, "text"),
+        (bool, False),
+        (int, 3),
+        (float, 2),
+        (list, [1]),
+        (dict, {"a": 1}),
+        (Cat, Cat("Felix", Colour.GREY)),
+    ],
 )
 async def test_answers_of_every_type(store: InMemoryStore, as_type: Any, value: Any) -> None:
     """As the plan wants them, also once they come from the journal."""
@@ -130,7 +144,9 @@ async def test_answers_of_every_type(store: InMemoryStore, as_type: Any, value: 
     assert await durable.resume("r", handlers=ambient) == value
 
 
-@pytest.mark.parametrize(("as_type", "value"), [(bool, "yes"), (int, "3"), (str, 3), (int, True), (list, "a")])
+@pytest.mark.parametrize(
+    ("as_type", "value"), [(bool, "yes"), (int, "3"), (str, 3), (int, True), (list, "a")]
+)
 async def test_an_answer_of_another_type_is_refused(store: InMemoryStore, as_type: Any, value: Any) -> None:
     """Where it is given."""
     durable, _ = await suspended(store, plans.asking_for, as_type.__name__)
@@ -143,7 +159,9 @@ async def test_an_answer_that_does_not_fit_is_asked_for_again(store: InMemorySto
     """A class is known only to the plan: the run says so, stays as it is, and asks again."""
     durable, world = await suspended(store, plans.asking_for_a_cat)
     await durable.answer("r", {"name": 3})
-    with pytest.raises(StoredValueMismatch, match=r"the answer to 'Which cat\?' does not fit: .* Answer it again"):
+    with pytest.raises(
+        StoredValueMismatch, match=r"the answer to 'Which cat\?' does not fit: .* Answer it again"
+    ):
         await durable.resume("r", handlers=world.handlers)
     assert (await durable.info("r")).questions == ("Which cat?",)
     await durable.answer("r", {"name": "Felix", "colour": "grey", "home": None})
@@ -153,11 +171,15 @@ async def test_an_answer_that_does_not_fit_is_asked_for_again(store: InMemorySto
 async def test_a_question_under_a_deadline(autojump_clock: Any, store: InMemoryStore) -> None:
     """Waits until then, as it ends by itself; nobody is asked any more afterwards."""
     world, durable = World(store), Durable(store)
-    assert await durable.run("r", plans.asking_within, 60, handlers=world.handlers) == "nobody answered"
+    await interrupted_at(durable, world, 1, "r", plans.asking_within, 60)
+    assert (await durable.info("r")).questions == ()
     assert await store.scan("questions") == []
+    assert await durable.resume("r", handlers=world.handlers) == "nobody answered"
 
 
-async def test_a_question_under_a_deadline_is_answered_in_time(autojump_clock: Any, store: InMemoryStore) -> None:
+async def test_a_question_under_a_deadline_is_answered_in_time(
+    autojump_clock: Any, store: InMemoryStore
+) -> None:
     world, durable = World(store), Durable(store)
 
     async def answering() -> None:
@@ -172,9 +194,10 @@ async def test_a_question_under_a_deadline_is_answered_in_time(autojump_clock: A
 async def test_a_question_that_loses_a_race(autojump_clock: Any, store: InMemoryStore) -> None:
     """Is withdrawn."""
     world, durable = World(store), Durable(store)
-    assert await durable.run("r", plans.asking_or_not, 5, handlers=world.handlers) == "not asked any more"
+    await interrupted_at(durable, world, 1, "r", plans.asking_or_not, 5)
     assert (await durable.info("r")).questions == ()
     assert await store.scan("questions") == []
+    assert await durable.resume("r", handlers=world.handlers) == "not asked any more"
 
 
 async def test_a_tool_and_an_interposer_ask(store: InMemoryStore) -> None:

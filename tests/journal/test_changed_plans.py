@@ -1,4 +1,4 @@
-"""Runs whose code changes while they are under way: what goes on, what is refused, and what `patched` lets through."""
+"""Runs whose code changes while they are under way: what goes on, what is refused, what `patched` lets through."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class Deployment:
     async def begun(self, kind: str, version: str = "old") -> Deployment:
         changing.deployed = version
         with trio.CancelScope() as scope:
-            await self._performing(scope, lambda: self.durable.run("r", changing.changing, kind, handlers=self.handlers))
+            await self._performing(
+                scope, lambda: self.durable.run("r", changing.changing, kind, handlers=self.handlers)
+            )
         return self
 
     async def resumed(self, version: str, *, to_the_end: bool = False) -> Any:
@@ -92,6 +94,7 @@ DIFFERENCES = {
     "a branch more": ("1.2.1", "nothing, and the plan went on", "fetch(what='c')", "_branch"),
     "more in a branch": ("1.1.2", "nothing, and the plan went on", "fetch(what='and more')", "longer"),
     "other deadline": ("1", "Timeout(seconds=5)", "Timeout(seconds=50)", "_other_deadline"),
+    "more in a shield": ("1.2", "nothing, and the plan went on", "fetch(what='and more')", "longer"),
     "slept longer": ("1", "Sleep(seconds=3)", "Sleep(seconds=4)", "_slept_longer"),
     "a race with more": ("1.0.2", "nothing, and the plan went on", "fetch(what='and more')", "longer"),
 }
@@ -125,7 +128,9 @@ async def test_another_plan_is_refused(autojump_clock: Any, kind: str) -> None:
 async def test_what_depends_on_chance_is_refused(autojump_clock: Any) -> None:
     """The same code, which asks for something else each time."""
     run = await Deployment().begun("chance")
-    with pytest.raises(NondeterminismError, match=r"depends on something that is no effect \(a clock, chance, a global\)"):
+    with pytest.raises(
+        NondeterminismError, match=r"depends on something that is no effect \(a clock, chance, a global\)"
+    ):
         await run.resumed("old")
 
 

@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import durable_plans as plans
+import plans as every
 import pytest
 import trio
 from durable_plans import World, interrupted_at
 
 from lambdacat_effects import (
+    CallTool,
     Durable,
     Sleep,
     ambient,
     believe,
+    forget,
     idempotency_key,
     observe,
     recall,
@@ -60,7 +63,9 @@ def text_of(answer: object) -> str:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-async def test_an_interruption_at_any_call_changes_nothing(store: Store, make: Any, args: Any, calls: int) -> None:
+async def test_an_interruption_at_any_call_changes_nothing(
+    store: Store, make: Any, args: Any, calls: int
+) -> None:
     """The answer is that of a run that was not interrupted, and only the call in flight is repeated."""
     world, durable = World(store), Durable(store)
     answer = await durable.run("whole", make, *args, handlers=world.handlers)
@@ -151,7 +156,7 @@ def wall_clock(autojump_clock: trio.testing.MockClock, monkeypatch: pytest.Monke
     monkeypatch.setattr(time, "time", lambda: 1.7e9 + autojump_clock.current_time())
 
 
-async def test_a_sleep_sleeps_the_rest(wall_clock: None) -> None:
+async def test_a_sleep_sleeps_the_rest(autojump_clock: Any, wall_clock: None) -> None:
     """What has passed since, with or without the process, has passed."""
     store = InMemoryStore()
     world, durable = World(store), Durable(store)
@@ -165,7 +170,7 @@ async def test_a_sleep_sleeps_the_rest(wall_clock: None) -> None:
     assert world.texts == ["fetch('before')", "fetch('after')"]
 
 
-async def test_a_sleep_that_is_over_sleeps_no_more(wall_clock: None) -> None:
+async def test_a_sleep_that_is_over_sleeps_no_more(autojump_clock: Any, wall_clock: None) -> None:
     store = InMemoryStore()
     world, durable = World(store), Durable(store)
     with trio.move_on_after(60):
@@ -176,7 +181,7 @@ async def test_a_sleep_that_is_over_sleeps_no_more(wall_clock: None) -> None:
     assert trio.current_time() - began < 1
 
 
-async def test_a_deadline_is_not_put_off(wall_clock: None) -> None:
+async def test_a_deadline_is_not_put_off(autojump_clock: Any, wall_clock: None) -> None:
     """The rest of it is left to a resumed run; none, if it has passed."""
     store = InMemoryStore()
     world, durable = World(store), Durable(store)
@@ -200,6 +205,30 @@ async def test_a_decision_stays(autojump_clock: Any) -> None:
     assert await durable.resume("r", handlers=world.handlers) == ["got quick", "got more"]
     assert world.texts[before:] == ["fetch('more')"]
     assert world.texts.count("undo('slow')") == 1
+
+
+@pytest.mark.parametrize(
+    "make", [every.side_by_side, every.racing, every.every_combinator], ids=lambda m: m.__name__
+)
+async def test_every_combinator_is_resumed(autojump_clock: Any, wall_clock: None, make: Any) -> None:
+    """Interrupted at each of its calls, on Trio; in the end nothing is asked for any more."""
+    tools = (every.fetch, every.refund, every.break_down)
+    store = InMemoryStore()
+    world, durable = World(store), Durable(store)
+    world.tools = tools
+    answer = await durable.run("whole", make, handlers=world.handlers)
+    for number in range(1, len(world.calls) + 1):
+        store = InMemoryStore()
+        world, durable = World(store), Durable(store)
+        world.tools = tools
+        await interrupted_at(durable, world, number, "r", make)
+        if (await durable.info("r")).status == "interrupted":
+            assert await durable.resume("r", handlers=world.handlers) == answer
+        assert max(world.counts.values()) <= 2
+        assert len({key for key, _ in world.calls}) == len(world.counts)
+        performances = len(world.calls)
+        assert await durable.resume("r", handlers=ambient) == answer
+        assert len(world.calls) == performances
 
 
 # Cancellation from outside
@@ -255,7 +284,7 @@ async def test_memory_of_a_failed_effect_is_kept_with_its_failure(store: Store) 
         yield from remember("tried", str(call), True)
         raise ValueError("after that")
 
-    handlers = plans.CallTool.by(handler) | store_memory(store)
+    handlers = CallTool.by(handler) | store_memory(store)
     with pytest.raises(ValueError, match="after that"):
         await durable.run("r", plans.in_turn, 1, handlers=handlers)
     assert await store_memory(store).run(recall("tried", "fetch('item 0')", as_type=bool)) is True
@@ -317,6 +346,25 @@ async def test_beliefs_survive(store: Store) -> None:
     assert await world.extra.run(observe("sun", 1.0, source="s")) is None
 
 
+async def test_an_agents_state_is_saved_once(store: Store) -> None:
+    """`with_state`: interrupted at each call, it counts each visit once."""
+    for number in range(1, 6):
+        await store_memory(store).run(forget("agents", "ann"))
+        world, durable = World(store), Durable(store)
+        await interrupted_at(durable, world, number, f"r{number}", plans.keeping_state)
+        assert await durable.resume(f"r{number}", handlers=world.handlers) == 2
+        assert await durable.run(f"s{number}", plans.keeping_state, handlers=world.handlers) == 4
+
+
+async def test_what_a_plan_handles_itself_leaves_no_entry(store: Store) -> None:
+    """It is answered anew in each process."""
+    world, durable = World(store), Durable(store)
+    await interrupted_at(durable, world, 1, "r", plans.handling_itself, "own")
+    assert await durable.history("r") == []
+    assert await durable.resume("r", handlers=world.handlers) == ["own item 0", "own item 1", "got outside"]
+    assert [step.effect for step in await durable.history("r")] == ["fetch(what='outside')"]
+
+
 # Keys
 
 
@@ -341,5 +389,5 @@ async def test_a_tool_sees_its_key(store: Store) -> None:
         seen.append(("thread", await trio.to_thread.run_sync(idempotency_key)))
         return str(call)
 
-    await Durable(store).run("r", plans.in_turn, 1, handlers=plans.CallTool.by(handler))
+    await Durable(store).run("r", plans.in_turn, 1, handlers=CallTool.by(handler))
     assert seen == [("handler", "r:1"), ("thread", "r:1")]

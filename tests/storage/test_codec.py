@@ -51,6 +51,14 @@ class Box(Generic[T]):
     _label: str = ""
 
 
+H = TypeVar("H", bound=Hit)
+
+
+@attrs.frozen
+class Ranking(Generic[H]):
+    first: H
+
+
 @dataclasses.dataclass
 class Tree:
     value: int
@@ -239,6 +247,7 @@ def test_abstract_types_read_as_what_they_allow() -> None:
     assert decode(b'{"a":1}', Mapping[str, int]) == {"a": 1}  # type: ignore[type-abstract]
     assert decode(b'{"a":[1]}', dict) == {"a": [1]}
     assert decode(encode(Box(3)), Box) == Box(3)
+    assert decode(encode(Ranking(Ranked("b", 1.0, 3))), Ranking) == Ranking(Ranked("b", 1.0, 3))
     assert decode(encode(collections.Counter("aab")), collections.Counter[str]) == {"a": 2, "b": 1}
 
 

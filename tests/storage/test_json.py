@@ -434,6 +434,24 @@ def test_a_disk_that_fails_at_any_step_is_named_and_nothing_is_half_made(tmp_pat
     assert failures > 1
 
 
+@batches
+def test_a_batch_that_was_refused_is_not_made_later(tmp_path: Path, batch: str) -> None:
+    """But for the one step whose failure leaves open what is on the disk: a name that is there, and was not synced.
+
+    Once its intent is on the disk a batch has been made, and says so, though it could not be completed."""
+    changes, after = BATCHES[batch]
+    start = filled(tmp_path / "start")
+    open_ends = 0
+    for steps in range(30):
+        path = tmp_path / str(steps)
+        shutil.copytree(start, path)
+        try:
+            interrupted(path, changes, FailsAfter(steps))
+        except StoreUnusable:
+            open_ends += contents(path) == after
+    assert open_ends <= 1
+
+
 class FailsFor(FailsAfter):
     """A disk that fails for a few steps, and then works again."""
 

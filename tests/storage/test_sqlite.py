@@ -80,7 +80,7 @@ async def test_in_a_group_one_bad_item_fails_alone(tmp_path: Path) -> None:
                 await trio.testing.wait_all_tasks_blocked()
                 other.execute("ROLLBACK")
         assert found == {
-            "waits": None, "a": None, "b": None, "c": None, "large": LimitExceeded, "odd": TypeError
+            "waits": None, "a": None, "b": None, "c": None, "large": LimitExceeded, "odd": InvalidArgument
         }  # fmt: skip
         assert [key for key, _ in await store.scan("n")] == ["a", "b", "c", "waits"]
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -302,6 +303,31 @@ async def test_a_store_does_not_outgrow_its_limit(engine: str) -> None:
             await store.put("n", "kept", b"")
             assert await store.delete("n", "kept")
             await store.put("n", "other", b"x" * 100_000)
+
+
+@pytest.mark.parametrize("engine", ["json", "sqlite", "redis"])
+async def test_in_a_full_store_a_value_makes_way_for_one_that_is_no_larger(engine: str) -> None:
+    with fresh_path() as path:
+        async with MAKES[engine](path, most_bytes=100_000) as store:
+            with suppress(LimitExceeded):
+                for i in range(200):
+                    await store.put("n", str(i), b"x" * 1_000)
+            with pytest.raises(LimitExceeded):
+                await store.put("n", "new", b"x" * 1_000)
+            await store.put("n", "0", b"y" * 1_000)
+            await store.put("n", "1", b"y" * 900)
+            assert await store.get("n", "0") == b"y" * 1_000
+
+
+@pytest.mark.parametrize("value", ["text", 5, None])
+@pytest.mark.parametrize("engine", ["memory", "json", "lmdb", "sqlite", "redis"])
+async def test_a_store_keeps_bytes_and_nothing_else(engine: str, value: Any) -> None:
+    """Five zeros, say, where 5 was meant."""
+    with fresh_path() as path:
+        async with MAKES[engine](path) as store:
+            with pytest.raises(InvalidArgument, match=r"a store keeps bytes; got .* for \('n', 'k'\)"):
+                await store.batch([Put("n", "other", b"1"), Put("n", "k", value)])
+            assert await store.scan("n") == []
 
 
 @pytest.mark.parametrize("limit", [0, -1])

@@ -297,6 +297,17 @@ def test_a_subclass_has_its_base_version_and_migrations_unless_it_declares_its_o
     assert Own(1, 5) == decode(b'{"$type":"Elder","a":1,"b":5}', Own)
 
 
+def test_a_migration_of_the_base_does_not_drop_what_only_the_subclass_has() -> None:
+    """It was written without knowing of it."""
+
+    @attrs.frozen
+    class Regular(Customer):
+        discount: int = 0
+
+    stored = b'{"$type":"Regular","name":"Ada","visited":["May"],"discount":5,"label":"x"}'
+    assert Regular("Ada", 1, frozenset({"x"}), 5) == decode(stored, Customer)
+
+
 def test_a_former_name_of_the_base_is_none_of_its_subclass() -> None:
     @versioned(was="Old")
     @attrs.frozen

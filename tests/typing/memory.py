@@ -7,6 +7,8 @@ from typing import reveal_type
 import trio
 from domain import Answer, Hit, Paper, Search, search_papers, search_web
 
+import lambdacat_effects.algebra
+import lambdacat_effects.storage
 from lambdacat_effects import (
     Memory,
     Plan,
@@ -92,3 +94,12 @@ def check() -> None:
     answer: Answer = pure.run_pure(research("why do cats purr?"))
     assert answer == Answer("1 0")
     assert pure.run_pure(recall("answers", "why do cats purr?", as_type=Answer)) == answer
+
+
+def names_that_are_not_there() -> None:
+    """Though some of the package's names are imported only when they are asked for."""
+    lambdacat_effects.recal("answers", "why?")  # E: recal
+    lambdacat_effects.storage.LmbdStore("state")  # E: LmbdStore
+    lambdacat_effects.algebra.Beleif()  # E: Beleif
+    reveal_type(lambdacat_effects.storage.JsonStore("state"))  # R: JsonStore
+    reveal_type(lambdacat_effects.algebra.Belief())  # R: Belief
