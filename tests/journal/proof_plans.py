@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
-import plans
+import combinator_plans as plans
 import trio
 
 from lambdacat_effects import (

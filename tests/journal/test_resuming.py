@@ -9,8 +9,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import combinator_plans as every
 import durable_plans as plans
-import plans as every
 import pytest
 import trio
 from durable_plans import World, interrupted_at
