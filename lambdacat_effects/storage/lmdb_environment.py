@@ -44,8 +44,8 @@ class Environment:
         self.path = path
         self.users = 0
         self.forked = False
-        self.writer = Writer(f"the store in {path!r}", self.commit)
-        self.tempo = Tempo()
+        self.writer: Writer = Writer(f"the store in {path!r}", self.commit)
+        self.tempo: Tempo = Tempo()
         self._asked_map_size = map_size
         self._lock: int | None = None
         self._groups = 0
@@ -64,10 +64,10 @@ class Environment:
         try:
             self._check_size()
             self._lmdb.reader_check()  # frees what readers that were killed still pin
-            self.records = Records(self._lmdb)
+            self.records: Records = Records(self._lmdb)
             self._recent = Recent(self._lmdb)
             self._measure_map()
-            self.key = identity(self.path)
+            self.key: tuple[int, int] = identity(self.path)
             forget_unfinished(self.path)
         except BaseException:
             self._lmdb.close()

@@ -38,8 +38,8 @@ class Recent:
         self._number = 0
         """The transaction as of which this is."""
         self._first = self._last = b""
-        self.count = 0
-        self.size = 0
+        self.count: int = 0
+        self.size: int = 0
 
     def as_of(self, txn: Any, number: int) -> Mapping[bytes, bytes | None]:
         """Places and the record to be there, None if it is to be removed, as of the transaction with the number."""

@@ -28,8 +28,8 @@ class Records:
     """What is under a place, within a transaction of either kind."""
 
     def __init__(self, environment: Any) -> None:
-        self.places = environment.open_db(PLACES)
-        self.heap = environment.open_db(HEAP)
+        self.places: Any = environment.open_db(PLACES)
+        self.heap: Any = environment.open_db(HEAP)
         self.page: int = environment.stat()["psize"]
         # Half a page and more is kept on pages of its own wherever it is; 32 is more than what a node has besides.
         self._large = self.page // 2 - 32

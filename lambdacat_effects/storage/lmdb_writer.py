@@ -30,17 +30,17 @@ class Work:
         weight: int = 0,
         limit: int | None = None,
     ) -> None:
-        self.expected = expected
+        self.expected: Sequence[tuple[bytes, bytes | None]] = expected
         """Places, and the record that is there or None."""
-        self.changes = changes
+        self.changes: Sequence[tuple[bytes, bytes | None]] = changes
         """Places, and the record to keep there or None to remove it."""
-        self.weight = weight
+        self.weight: int = weight
         """At most how many bytes the store grows by it; 0 if it keeps nothing."""
-        self.limit = limit
+        self.limit: int | None = limit
         """How many bytes the store may have after it, if it grows."""
-        self.met = False
+        self.met: bool = False
         """Whether all was as expected, and so changed."""
-        self.found = False
+        self.found: bool = False
         """Whether what was removed last had been there."""
         self.error: BaseException | None = None
         self.loop: trio.lowlevel.TrioToken | None = None

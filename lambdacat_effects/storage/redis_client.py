@@ -22,9 +22,9 @@ try:
     from coredis.exceptions import ConnectionError as Unreachable
     from coredis.exceptions import NoScriptError, RedisError
     from coredis.retry import NoRetryPolicy
-except ModuleNotFoundError as missing:
+except ModuleNotFoundError as _missing:
     raise LibraryMissing(
-        f"a RedisStore needs coredis ({missing}): pip install lambdacat-effects[redis]", name=missing.name
+        f"a RedisStore needs coredis ({_missing}): pip install lambdacat-effects[redis]", name=_missing.name
     ) from None
 
 __all__ = ["RedisClient", "Script"]

@@ -24,9 +24,9 @@ class Job(Generic[T]):
     __slots__ = ("alone", "answer", "done", "error", "loop", "task", "work", "writes")
 
     def __init__(self, work: Callable[[], T], *, writes: bool, alone: bool = False) -> None:
-        self.work = work
-        self.writes = writes
-        self.alone = alone
+        self.work: Callable[[], T] = work
+        self.writes: bool = writes
+        self.alone: bool = alone
         """Whether it must be done outside of any transaction."""
         self.answer: T | None = None
         self.error: BaseException | None = None

@@ -125,9 +125,9 @@ class Mortal(Store):
     """
 
     def __init__(self, disk: Disk, dies: Point | None) -> None:
-        self.disk = disk
-        self.dead = False
-        self.writes = 0
+        self.disk: Disk = disk
+        self.dead: bool = False
+        self.writes: int = 0
         self._dies = dies
 
     def check_alive(self) -> None:
@@ -216,11 +216,11 @@ class Lives:
         faults: FaultsLike | None,
         timing: bool,
     ) -> None:
-        self.disk = Disk()
+        self.disk: Disk = Disk()
         self.calls: list[Call] = []
         self.reports: list[Report] = []
         """Of the last life: one for each time that the run was performed in it."""
-        self.writes = 0
+        self.writes: int = 0
         """How often the last life has written."""
         self.deaths: list[str] = []
         self.wrong: list[str] = []
@@ -232,9 +232,9 @@ class Lives:
         self._timing = timing
         self._pauses = Seeded(0)
         self._now = 0.0
-        self.count = 0
+        self.count: int = 0
         """How many lives there have been."""
-        self.lost = 0
+        self.lost: int = 0
         """How many replies were lost."""
 
     # Living
