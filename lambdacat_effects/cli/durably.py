@@ -18,7 +18,7 @@ from lambdacat_effects.cli.running import Outcome
 from lambdacat_effects.cli.targets import Target
 from lambdacat_effects.errors import CommandError, LambdacatError, RunSuspended, UnknownRun
 from lambdacat_effects.journal import Durable, RunInfo
-from lambdacat_effects.journal.asking import open_questions
+from lambdacat_effects.journal.asking import Open, open_questions
 from lambdacat_effects.observability import Tally
 from lambdacat_effects.runtime.events import Listener
 from lambdacat_effects.runtime.handler import Handler
@@ -189,12 +189,12 @@ def _info(run_id: str, folder: Path) -> RunInfo | None:
         return None
 
 
-def questions_of(run_id: str, folder: Path) -> list[dict[str, str]]:
-    """What a run asks: the text and the type of each question. Raises `CommandError`."""
+def questions_of(run_id: str, folder: Path) -> list[Open]:
+    """What a run asks. Raises `CommandError`."""
 
-    async def questions(kept: Kept) -> list[dict[str, str]]:
+    async def questions(kept: Kept) -> list[Open]:
         await kept.info(run_id)
-        return list((await open_questions(kept.store, run_id)).values())
+        return await open_questions(kept.store, run_id)
 
     return look(folder, questions)
 
@@ -202,9 +202,9 @@ def questions_of(run_id: str, folder: Path) -> list[dict[str, str]]:
 def _say_what_it_asks(run_id: str, folder: Path) -> None:
     questions = questions_of(run_id, folder)
     for question in questions:
-        words = ["--question", question["question"]] if len(questions) > 1 else []
+        words = ["--question", question.text] if len(questions) > 1 else []
         line = command_line("answer", run_id, folder, *words, value="VALUE")
-        say(f"{run_id!r} asks: {question['question']} ({_wanted(question['type'])})\n  {line}")
+        say(f"{run_id!r} asks: {question.text} ({_wanted(question.type)})\n  {line}")
 
 
 def _wanted(kind: str) -> str:

@@ -27,6 +27,7 @@ from lambdacat_effects.cli.performing import OK, Showing, perform, status_of
 from lambdacat_effects.cli.printing import say
 from lambdacat_effects.errors import CommandError, RunSuspended
 from lambdacat_effects.journal import RunInfo
+from lambdacat_effects.journal.asking import Open
 from lambdacat_effects.runtime.events import Listener
 from lambdacat_effects.runtime.handler import Handler
 
@@ -196,7 +197,7 @@ def answer(
     report
         The table of what each node did.
     """
-    asked = [q for q in questions_of(run_id, store) if question in (None, q["question"])]
+    asked = [q for q in questions_of(run_id, store) if question in (None, q.text)]
     given = _read(value, asked[0]) if len(asked) == 1 else value
 
     async def answering(kept: Kept) -> RunInfo:
@@ -216,20 +217,20 @@ def answer(
 _BOOLS = {"yes": True, "y": True, "true": True, "no": False, "n": False, "false": False}
 
 
-def _read(text: str, question: dict[str, str]) -> Any:
-    kind = question["type"]
+def _read(text: str, question: Open) -> Any:
+    kind = question.type
     if kind == "str":
         return text
     if kind == "bool":
         if text.strip().lower() not in _BOOLS:
-            raise CommandError(f"{question['question']!r} is to be answered with yes or no; got {text!r}")
+            raise CommandError(f"{question.text!r} is to be answered with yes or no; got {text!r}")
         return _BOOLS[text.strip().lower()]
     try:
         return json.loads(text)
     except ValueError:
         if kind in ("int", "float", "list", "dict"):
             raise CommandError(
-                f"{question['question']!r} is to be answered with JSON of type {kind}; got {text!r}"
+                f"{question.text!r} is to be answered with JSON of type {kind}; got {text!r}"
             ) from None
         return text  # the member of an enumeration, say
 
@@ -281,28 +282,31 @@ def cancel(
     return OK
 
 
-def forget(run_id: _RunId, /, *, store: Path = STORE) -> int:
+def forget(run_id: _RunId, /, *, force: _Flag = False, store: Path = STORE) -> int:
     """Remove a run that has ended, altogether. Its id is free again.
 
     Parameters
     ----------
     run_id
         The run.
+    force
+        Also one that has not ended, such as one whose code is gone. Its clean-up is not done.
     store
         The folder that it is kept in.
     """
 
     async def forgetting(kept: Kept) -> RunInfo:
         info = await kept.info(run_id)
-        if info.ended:
-            await kept.durable.forget(run_id)
+        if info.ended or force:
+            await kept.durable.forget(run_id, force=force)
         return info
 
     info = look(store, forgetting)
-    if not info.ended:
+    if not info.ended and not force:
         raise CommandError(
             f"the run {run_id!r} has not ended ({info.status}): end it with "
-            f"`{command_line('cancel', run_id, store)}`, and forget it then"
+            f"`{command_line('cancel', run_id, store)}`, and forget it then; or, if its code "
+            f"is gone, without its clean-up: `{command_line('forget', run_id, store, '--force')}`"
         )
     return OK
 

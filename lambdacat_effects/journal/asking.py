@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import trio
 
 from lambdacat_effects.effects.ambient import Await
 from lambdacat_effects.effects.durable import Ask
-from lambdacat_effects.errors import StoredValueMismatch
+from lambdacat_effects.errors import JournalUnreadable, StoredValueMismatch
 from lambdacat_effects.journal.keys import question_key, questions_of
 from lambdacat_effects.journal.records import ANSWERS, QUESTIONS
 from lambdacat_effects.journal.session import Session, Stopped
@@ -19,7 +19,7 @@ from lambdacat_effects.storage.leaves import type_name
 from lambdacat_effects.storage.port import Delete, Put, Store
 from lambdacat_effects.storage.transactions import change
 
-__all__ = ["Questions", "open_questions", "without_questions"]
+__all__ = ["Open", "Questions", "open_questions", "without_questions"]
 
 
 class Questions:
@@ -57,7 +57,7 @@ class Questions:
 
     async def look(self) -> None:
         """Wake those whose answers have come."""
-        for key, event in self._waiting.items():
+        for key, event in list(self._waiting.items()):  # a store may wait, and others ask meanwhile
             if await self.session.store.get(ANSWERS, key) is not None:
                 event.set()
 
@@ -100,6 +100,29 @@ async def without_questions(store: Store, run_id: str) -> list[Delete]:
     ]
 
 
-async def open_questions(store: Store, run_id: str) -> dict[str, dict[str, str]]:
-    """The questions of a run that nobody has answered, by key: each with its text and the type of its answer."""
-    return {key: json.loads(data) for key, data in await store.scan(QUESTIONS, questions_of(run_id))}
+class Open(NamedTuple):
+    """A question that nobody has answered."""
+
+    key: str
+    text: str
+    type: str
+    """What its answer is to be."""
+    data: bytes
+    """The question as it lies in the store."""
+
+
+async def open_questions(store: Store, run_id: str) -> list[Open]:
+    """The questions of a run that nobody has answered. Raises `JournalUnreadable`."""
+    found = await store.scan(QUESTIONS, questions_of(run_id))
+    return [Open(key, *_read_question(run_id, data), data) for key, data in found]
+
+
+def _read_question(run_id: str, data: bytes) -> tuple[str, str]:
+    try:
+        parts = json.loads(data)
+        return str(parts["question"]), str(parts["type"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise JournalUnreadable(
+            f"a question of the run {run_id!r} cannot be read ({type(error).__name__}: {error}): it is damaged. "
+            "Nothing was changed; restore the store from a backup"
+        ) from None

@@ -25,11 +25,11 @@ from lambdacat_effects.effects.ambient import (
 )
 from lambdacat_effects.effects.durable import Ask, ContinueAsNew, Continued, Patched
 from lambdacat_effects.effects.effect import Effect, Performs
-from lambdacat_effects.errors import InvalidArgument, RunInUse, UnknownRun
-from lambdacat_effects.journal.asking import open_questions, without_questions
-from lambdacat_effects.journal.clearing import deleted
+from lambdacat_effects.errors import InvalidArgument, RunCancelled, RunInUse, UnknownRun
+from lambdacat_effects.journal.asking import Open, open_questions, without_questions
+from lambdacat_effects.journal.clearing import removed
 from lambdacat_effects.journal.history import Step, steps_of
-from lambdacat_effects.journal.keys import entries_of
+from lambdacat_effects.journal.keys import entries_of, entries_of_all
 from lambdacat_effects.journal.leases import acquire, is_held
 from lambdacat_effects.journal.naming import arguments_of, function_called, name_of, read_arguments
 from lambdacat_effects.journal.numbers import Numbers
@@ -44,7 +44,7 @@ from lambdacat_effects.journal.records import (
     RUNS,
     Header,
 )
-from lambdacat_effects.journal.session import Session, load, read_record
+from lambdacat_effects.journal.session import Session, exactly, load, read_record
 from lambdacat_effects.runtime.events import Listener
 from lambdacat_effects.runtime.handler import Handler
 from lambdacat_effects.runtime.resource import Resource
@@ -246,26 +246,28 @@ class Durable:
         async with self._resource as store:
             await _known(store, run_id)
             asked = await open_questions(store, run_id)
-            fitting = {k: q for k, q in asked.items() if question is None or q["question"] == question}
+            fitting = [one for one in asked if question is None or one.text == question]
             if len(fitting) != 1:
-                shown = "; ".join(repr(q["question"]) for q in asked.values()) or "nothing"
+                shown = "; ".join(repr(one.text) for one in asked) or "nothing"
                 raise InvalidArgument(
                     f"the run {run_id!r} asks {shown}: "
                     + ("say which question is answered" if len(fitting) > 1 else "there is no such question")
                 )
-            [(key, found)] = fitting.items()
+            [found] = fitting
             _check_type(found, value)
             from lambdacat_effects.storage.codec import encode  # loads cattrs
 
             written = await store.batch(
                 [
-                    Expect(QUESTIONS, key, await store.get(QUESTIONS, key)),
-                    Delete(QUESTIONS, key),
-                    Put(ANSWERS, key, encode(value)),
+                    Expect(QUESTIONS, found.key, found.data),
+                    Delete(QUESTIONS, found.key),
+                    Put(ANSWERS, found.key, encode(value)),
                 ]
             )
             if not written:
-                raise InvalidArgument(f"{found['question']!r} was answered by somebody else meanwhile")
+                raise InvalidArgument(
+                    f"{found.text!r} was answered by somebody else meanwhile, or is not asked any more"
+                )
 
     async def cancel(self, run_id: str) -> None:
         """Ask a run to end: it is cancelled where it is performed, or when it is resumed, and its clean-up is done.
@@ -273,9 +275,14 @@ class Durable:
         Does nothing if it has ended. Raises `UnknownRun`.
         """
         async with self._resource as store:
-            header = await _known(store, run_id)
-            if header.outcome is None:
-                await store.put(CANCELS, run_id, b"{}")
+            while True:
+                data = await store.get(RUNS, run_id)
+                header = await _known(store, run_id) if data is None else Header.decode(run_id, data)
+                if header.outcome is not None:
+                    return
+                # Or it would be left for a run to come, where this one ends at the same moment and is forgotten.
+                if await store.batch([Expect(RUNS, run_id, data), Put(CANCELS, run_id, b"{}")]):
+                    return
 
     async def runs(self) -> list[RunInfo]:
         """All runs, the oldest first."""
@@ -301,20 +308,35 @@ class Durable:
         """Remove the journal of a run that has ended, or of all of those; their outcomes stay. Answers how many
         records were removed. The store gives the room back with `Store.compact`."""
         async with self._resource as store:
-            headers = [Header.decode(key, data) for key, data in await store.scan(RUNS)]
-            if run_id is not None:
+            if run_id is None:
+                headers = [Header.decode(key, data) for key, data in await store.scan(RUNS)]
+            else:
                 headers = [await _known(store, run_id)]
             return sum([await _cleared(store, header) for header in headers if header.outcome is not None])
 
-    async def forget(self, run_id: str) -> None:
-        """Remove a run that has ended, altogether, so that its id is free. Raises `UnknownRun`, and `RunInUse` if it
-        has not ended."""
+    async def forget(self, run_id: str, *, force: bool = False) -> None:
+        """Remove a run that has ended, altogether, so that its id is free.
+
+        With `force` also one that has not, such as one whose code is gone: neither its clean-up nor its compensation
+        is done, and what it has changed stays.
+
+        Raises `UnknownRun`; `RunInUse` if it has not ended, or, with `force`, while somebody performs it.
+        """
         async with self._resource as store:
             header = await _known(store, run_id)
             if header.outcome is None:
-                raise RunInUse(f"the run {run_id!r} has not ended: cancel it first, and resume it")
+                if not force:
+                    raise RunInUse(
+                        f"the run {run_id!r} has not ended: cancel it first, and resume it; or, if its code is gone, "
+                        "`forget` it with `force=True`, without its clean-up"
+                    )
+                header = await _ended(store, run_id, self._lease)
             await _cleared(store, header)
-            await store.batch([Delete(space, run_id) for space in (RUNS, FENCES, LEASES, CANCELS)])
+            data = await store.get(RUNS, run_id)
+            if data is not None and Header.decode(run_id, data).number == header.number:
+                # Else another process has forgotten it, too, and perhaps begun a new one.
+                gone = [Delete(space, run_id) for space in (RUNS, FENCES, LEASES, CANCELS)]
+                await store.batch([Expect(RUNS, run_id, data), *gone])
 
     async def __aenter__(self) -> Self:
         """Open the store, for several runs."""
@@ -380,8 +402,7 @@ class Durable:
             lease = await acquire(store, run_id, self._lease, run.clock.now())
             session: Session | None = None
             try:
-                if found is None:
-                    assert new is not None
+                if found is None and new is not None:
                     await _created(store, new(await self._numbers.next(store, run), run.clock.now()))
                 header = await _known(store, run_id)
                 session = await load(store, header, lease, self._redaction, self._most_bytes)
@@ -434,7 +455,7 @@ async def _created(store: Store, header: Header) -> None:
 
 async def _info(store: Store, header: Header) -> RunInfo:
     status: str = header.status
-    questions = await open_questions(store, header.run_id) if header.outcome is None else {}
+    questions = await open_questions(store, header.run_id) if header.outcome is None else []
     if header.outcome is None and await is_held(store, header.run_id, time.time()):
         status = "running"
     elif status == "running":
@@ -446,14 +467,31 @@ async def _info(store: Store, header: Header) -> RunInfo:
         header.created,
         header.changed,
         header.generation,
-        tuple(q["question"] for q in questions.values()),
+        tuple([question.text for question in questions]),
         header.note,
     )
 
 
+async def _ended(store: Store, run_id: str, seconds: float) -> Header:
+    """End a run that nobody performs, where it is. It has an outcome before its journal goes: what is left of that is
+    never taken for the whole."""
+    lease = await acquire(store, run_id, seconds, time.time())
+    try:
+        header = await _known(store, run_id)
+        if header.outcome is None:
+            error = RunCancelled(f"the run {run_id!r} was forgotten before it had ended")
+            header.status, header.outcome = "cancelled", [exactly().write(error)]
+            await store.batch([lease.stands, Put(RUNS, run_id, header.encode())])
+        return header
+    finally:
+        lease.forget()
+        await store.batch(lease.released())
+
+
 async def _cleared(store: Store, header: Header) -> int:
-    entries = await store.scan(ENTRIES, entries_of(header))
-    for batch in deleted(entries_of(header), len(entries)):
+    # Those of former generations, too, if a process died before it had removed them.
+    entries = await store.scan(ENTRIES, entries_of_all(header))
+    for batch in removed([key for key, _ in reversed(entries)]):
         await store.batch(batch)
     await store.batch(await without_questions(store, header.run_id))
     return len(entries)
@@ -469,10 +507,10 @@ _TYPES: Mapping[str, type] = {
 }
 
 
-def _check_type(question: Mapping[str, str], value: object) -> None:
-    expected = _TYPES.get(question["type"])
+def _check_type(question: Open, value: object) -> None:
+    expected = _TYPES.get(question.type)
     if expected is None or type(value) is expected or (expected is float and type(value) is int):
         return
     raise InvalidArgument(
-        f"{question['question']!r} is to be answered with a value of type {question['type']}; got {value!r}"
+        f"{question.text!r} is to be answered with a value of type {question.type}; got {value!r}"
     )

@@ -69,9 +69,14 @@ class Journal:
         if slot is not None and slot.final is not None:
             slot.used = True
             return await _again(session, crossing, place, slot.final)
-        if isinstance(crossing.effect, Patched) and session.is_past(place):
+        within = session.within_it(place)
+        if isinstance(crossing.effect, Patched) and (within is not None or session.is_past(place)):
             session.shift(crossing.path[:-1], int(crossing.path[-1]) + 1, -1)
             return False
+        if within is not None:  # a combinator, which has no record of its own while it is under way
+            raise session.mismatch(
+                place, f"a combinator, with {within.text()} at {place_text(within.place)}", asked_text(asked)
+            )
         await _go_live(session, crossing, place, asked)
         if isinstance(crossing.effect, Sleep):
             return await _sleep(session, crossing, place, asked, slot)
@@ -182,7 +187,7 @@ async def _answer(session: Session, crossing: Crossing, place: Place, asked: str
         transaction = Transaction(session.store)
         answer, failure = await _asked(session, crossing, place, asked, transaction)
         kind = Kind.ANSWERED if failure is None else Kind.FAILED
-        data = session.written(answer if failure is None else failure, f"the answer of {crossing.effect!r}")
+        data = session.written(answer if failure is None else failure, crossing.effect)
         record = Record(kind, place, asked, data)
         if await session.append(
             crossing.scope, record, changes=transaction.changes, expected=transaction.expected

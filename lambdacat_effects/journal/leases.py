@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import attrs
 
-from lambdacat_effects.errors import RunInUse
-from lambdacat_effects.journal.records import FENCES, LEASES
+from lambdacat_effects.errors import JournalUnreadable, RunInUse
+from lambdacat_effects.journal.records import FENCES, LEASES, counted
 from lambdacat_effects.storage.port import Delete, Expect, Put, Store
 
 __all__ = ["Lease", "acquire", "is_held"]
@@ -60,17 +60,26 @@ async def acquire(store: Store, run_id: str, seconds: float, now: float) -> Leas
         found = await store.get(LEASES, run_id)
         _check_free(run_id, found, now)
         fence = await store.get(FENCES, run_id)
-        lease = Lease(run_id, uuid.uuid4().hex, b"%d" % (int(fence or b"0") + 1), seconds)
-        taken = await store.batch(
-            [
-                Expect(LEASES, run_id, found),
-                Expect(FENCES, run_id, fence),
-                Put(FENCES, run_id, lease.fence),
-                Put(LEASES, run_id, _lease(lease.owner, now + seconds)),
-            ]
-        )
+        # Of a new run it begins anywhere, as whoever performed a forgotten one of this id may still have its fence.
+        last = _any_fence() if fence is None else counted(fence, f"the fence of the run {run_id!r}")
+        lease = Lease(run_id, uuid.uuid4().hex, b"%d" % (last + 1), seconds)
+        _held.add(
+            lease.owner
+        )  # before it is in the store, where another task may see it before this one goes on
+        taken = False
+        try:
+            taken = await store.batch(
+                [
+                    Expect(LEASES, run_id, found),
+                    Expect(FENCES, run_id, fence),
+                    Put(FENCES, run_id, lease.fence),
+                    Put(LEASES, run_id, _lease(lease.owner, now + seconds)),
+                ]
+            )
+        finally:
+            if not taken:
+                lease.forget()
         if taken:
-            _held.add(lease.owner)
             return lease
 
 
@@ -86,7 +95,7 @@ async def is_held(store: Store, run_id: str, now: float) -> bool:
 def _check_free(run_id: str, found: bytes | None, now: float) -> None:
     if found is None:
         return
-    held: dict[str, Any] = json.loads(found)
+    held = _read(run_id, found)
     if held["host"] == _host():
         # Here it can be known, so nobody need wait for the end of a lease.
         mine = held["pid"] == os.getpid()
@@ -104,6 +113,24 @@ def _check_free(run_id: str, found: bytes | None, now: float) -> None:
             f"the run {run_id!r} is being performed on {held['host'].split('/')[0]!r}, process {held['pid']}; if "
             f"that is gone, it can be resumed in {held['until'] - now:.0f} s, when its lease ends"
         )
+
+
+def _any_fence() -> int:
+    return uuid.uuid4().int >> 80
+
+
+def _read(run_id: str, data: bytes) -> dict[str, Any]:
+    try:
+        held: Any = json.loads(data)
+        if {"owner", "host", "pid", "started", "until"} <= held.keys():
+            return {**held, "until": float(held["until"]), "host": str(held["host"])}
+        problem = "parts of it are missing"
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    raise JournalUnreadable(
+        f"the lease of the run {run_id!r} cannot be read ({problem}): it is damaged, so that nobody "
+        "knows whether the run is performed. Nothing was changed; restore the store from a backup"
+    )
 
 
 def _lease(owner: str, until: float) -> bytes:

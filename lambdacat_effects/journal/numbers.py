@@ -6,7 +6,7 @@ from contextlib import nullcontext
 
 import trio
 
-from lambdacat_effects.journal.records import NUMBERS
+from lambdacat_effects.journal.records import NUMBERS, counted
 from lambdacat_effects.runtime.run import Run
 from lambdacat_effects.storage.port import Expect, Put, Store
 
@@ -37,7 +37,7 @@ class Numbers:
 
     async def _take(self, store: Store) -> None:
         last = await store.get(NUMBERS, _KEY)
-        first, count = int(last or b"0") + 1, self._next_time
+        first, count = counted(last, "the number of the last run of this store") + 1, self._next_time
         taken = b"%d" % (first + count - 1)
         if await store.batch([Expect(NUMBERS, _KEY, last), Put(NUMBERS, _KEY, taken)]):
             self._free = [*range(first + count - 1, first - 1, -1)]

@@ -195,7 +195,7 @@ class _Performance:
             return Stopped()
         await self._write("suspended")
         run_id = session.header.run_id
-        questions = [q["question"] for q in (await open_questions(session.store, run_id)).values()]
+        questions = [question.text for question in await open_questions(session.store, run_id)]
         return RunSuspended(
             f"the run {run_id!r} waits for an answer to: {'; '.join(questions)}. Answer with "
             f"`Durable.answer({run_id!r}, ...)` or `lambdacat answer {run_id} ...`, and resume it",
@@ -211,9 +211,9 @@ class _Performance:
                 if self.session.stopped:
                     raise Stopped from None
                 plan = continued.plan()
-                await self.session.begin_anew(
-                    self.scope, self.programs.header(self.session.header, continued)
-                )
+                header = self.programs.header(self.session.header, continued)
+                answered = await without_questions(self.session.store, header.run_id)
+                await self.session.begin_anew(self.scope, header, answered)
 
     def _within(self) -> Any:
         if self.region is None:
@@ -254,7 +254,7 @@ class _Performance:
 
     def _outcome(self, outcome: Any) -> Any:
         if not isinstance(outcome, Exception):
-            return self.session.written(outcome, "the answer of the plan")
+            return self.session.written(outcome)
         try:
             return exactly().write(outcome)
         except Misfit:

@@ -32,6 +32,7 @@ __all__ = [
     "Record",
     "Status",
     "asked_text",
+    "counted",
     "place_text",
     "shortened",
 ]
@@ -195,6 +196,16 @@ class Header:
             return Header(**parts)
         except TypeError as error:
             raise JournalUnreadable(f"the header of the run {run_id!r} is damaged: {error}") from None
+
+
+def counted(data: bytes | None, what: str) -> int:
+    """A number as it lies in a store, 0 if there is none. Raises `JournalUnreadable`, naming `what` it is."""
+    try:
+        return int(data or b"0")
+    except ValueError as error:
+        raise JournalUnreadable(
+            f"{what} cannot be read ({error}): it is damaged. Nothing was changed; restore the store from a backup"
+        ) from None
 
 
 _dumps = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode

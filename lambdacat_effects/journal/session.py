@@ -137,6 +137,14 @@ class Session:
                 return True
         return any(concluded and not region.cancelled for region, concluded in self.around(place))
 
+    def within_it(self, place: Place) -> Record | None:
+        """The first record of what a combinator at this place has performed; None if there was none."""
+        if place not in self._last:
+            return None
+        first = min(inner for inner in self.slots if inner[: len(place)] == place and inner != place)
+        slot = self.slots[first]
+        return slot.final or slot.cut or slot.started
+
     def has_ended(self, place: Place) -> bool:
         """Whether a combinator has been performed to its end, and its plan has gone on."""
         return place in self._last and self.is_past(place)
@@ -178,20 +186,23 @@ class Session:
 
     # What is added
 
-    def written(self, value: object, what: str) -> Any:
-        """A value as JSON, exactly. Raises `NotSerialisable`, and stops, if that cannot be."""
+    def written(self, value: object, asked: object = None) -> Any:
+        """The answer to `asked`, or else that of the plan, as JSON, exactly. Raises `NotSerialisable`, and stops, if
+        that cannot be."""
         try:
             return self._exactly.write(value)
         except Misfit as misfit:
             raise self.fail(
                 NotSerialisable(
-                    f"{what} cannot be kept in the journal: answer{misfit.place} {misfit.problem}. The run has "
-                    "stopped before that effect, and can be resumed with a handler that answers with what can be kept"
+                    f"{_answer_of(asked)} cannot be kept in the journal: answer{misfit.place} {misfit.problem}. The "
+                    "run has stopped there: resume it with "
+                    + ("a plan" if asked is None else "a handler")
+                    + " whose answers can be kept"
                 )
             ) from None
         except RecursionError:
             raise self.fail(
-                NotSerialisable(f"{what} cannot be kept in the journal: it is nested too deeply")
+                NotSerialisable(f"{_answer_of(asked)} cannot be kept in the journal: it is nested too deeply")
             ) from None
 
     async def flush(self, scope: Scope) -> None:
@@ -297,9 +308,10 @@ class Session:
         self.stopped = True
         return error
 
-    async def begin_anew(self, scope: Scope, header: Header) -> None:
-        """Continue as a new generation, with an empty journal."""
-        await self.commit(scope, [self.lease.stands, Put(RUNS, header.run_id, header.encode())])
+    async def begin_anew(self, scope: Scope, header: Header, changes: Sequence[Change]) -> None:
+        """Continue as a new generation, with an empty journal, and make `changes` with that."""
+        await self.flush(scope)  # what was cancelled may have changed something
+        await self.commit(scope, [self.lease.stands, *changes, Put(RUNS, header.run_id, header.encode())])
         old, count = entries_of(self.header), self.count
         self.header = header
         self.count = 0
@@ -374,6 +386,10 @@ class _Nothing(Redaction):
 
 
 _NOTHING: Final = _Nothing()
+
+
+def _answer_of(asked: object) -> str:
+    return "the answer of the plan" if asked is None else f"the answer of {asked!r}"
 
 
 def exactly() -> Writer:

@@ -300,7 +300,6 @@ _SUGGESTED = {
         ("Believe", "Observe", "ReadBelief", "Retract", "HeldBeliefs", "Adopt"), "in_memory_beliefs()"
     ),
     "SaveState": "with_state(...)",
-    "Ask": "Ask.by(...)` (or perform it in a durable run: `Durable(...).run",
 }
 
 
@@ -318,7 +317,7 @@ def _no_handler(kind: int, effect: Any, plan: Any) -> Exception:
         suggestion = f"supply({getattr(effect.key, '__name__', effect.key)}, ...)"
     else:
         suggestion = _SUGGESTED.get(name, f"{name}.by(...)")
+    asked_by = "" if plan is None else f", performed by {where(plan)}"
     return UnhandledEffect(
-        f"no handler answers {effect!r}, performed by {where(plan)}: "
-        f"compose one in, such as `handlers | {suggestion}`"
+        f"no handler answers {effect!r}{asked_by}: compose one in, such as `handlers | {suggestion}`"
     )

@@ -629,6 +629,18 @@ def test_a_run_that_has_ended_can_be_compacted_and_forgotten(said: Said) -> None
     assert said("run", "kept.py:twice", "1", "--durable", "a")[:2] == (0, "3\n")
 
 
+def test_a_run_whose_code_is_gone_is_forgotten_by_force(said: Said, kept: Path) -> None:
+    """As it cannot be resumed, not even to be cancelled."""
+    status, _, _ = said("run", "kept.py:asking", "--durable", "a")
+    assert status == 75
+    (kept / "kept.py").unlink()
+    status, _, text = said("forget", "a")
+    assert status != 0
+    assert "`lambdacat forget a --force`" in text
+    assert said("forget", "a", "--force") == (0, "", "")
+    assert said("runs")[1] == ""
+
+
 def test_a_plan_that_fails_has_its_own_frames(said: Said) -> None:
     """Resumed, it fails as it did, though nobody knows where any more."""
     status, _, text = said("run", "kept.py:failing", "--durable", "a")
