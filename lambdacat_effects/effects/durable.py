@@ -51,14 +51,15 @@ class Patched(AmbientEffect[bool]):
 
 def patched(name: str) -> Patched:
     """True in a run that comes here for the first time, False in a durable one that went by before this line existed.
+    A run decides once for each name, and keeps to that.
 
     It lets runs that are under way live through a deployment::
 
         if (yield from patched("ask the lawyer, too")):
             yield from ask("Is that legal?", as_type=bool)
 
-    Keep the line as long as runs that began before it may be resumed. When none is left, remove it and the old
-    branch: runs that answered True go on without it.
+    Keep the line as long as there are runs that decided False (`Durable.history` shows it). When none is left, remove
+    it and keep its body: runs that decided True go on without it.
     """
     if not isinstance(cast(object, name), str) or not name:
         raise InvalidArgument(f"patched takes the name of a change, a non-empty text; got {name!r}")

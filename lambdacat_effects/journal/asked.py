@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from difflib import SequenceMatcher
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from lambdacat_effects.effects.ambient import Await, Blocking
 from lambdacat_effects.effects.concurrency import Concurrent
@@ -61,21 +61,38 @@ def describe(effect: Any, writer: Writer) -> Asked:
     >>> describe(Sleep(1), Writer(Redactor(Redaction()), exactly=False))
     Asked(effect='Sleep', fields={'seconds': 1})
     """
-    cls = cast(Any, type(effect))
+    name, fields = _described(cast(Any, type(effect)))
+    return Asked(name, fields(effect, writer))
+
+
+_Fields: TypeAlias = Callable[[Any, Writer], dict[str, Any]]
+
+
+@lru_cache(maxsize=1024)
+def _described(cls: type[Any]) -> tuple[str, _Fields]:
+    """What effects of a class are called, and what makes their fields: once for a class, as that takes long."""
     name = cls.__name__ if cls.__module__.startswith("lambdacat_effects.effects.") else class_name(cls)
-    if issubclass(cls, CallTool):
-        called = {"tool": effect.tool.name}
-        return Asked(name, called | _arguments(effect.tool.fn, effect.args, effect.kwargs, writer))
-    if issubclass(cls, (Blocking, Await)):
-        called = {"function": _function_name(effect.fn, writer)}
-        if issubclass(cls, Blocking):
-            called["isolate"] = effect.isolate
-        return Asked(name, called | _arguments(effect.fn, effect.args, effect.kwargs, writer))
-    if issubclass(cls, Concurrent):
-        return Asked(name, _combinator(effect))
-    if issubclass(cls, Timeout):
-        return Asked(name, {"seconds": effect.seconds})
-    return Asked(name, writer.fields(effect, field_names(cls) or ()))
+    for kind, fields in _SPECIAL.items():
+        if issubclass(cls, kind):
+            return name, fields
+    names = field_names(cls) or ()
+    return name, lambda effect, writer: writer.fields(effect, names)
+
+
+def _call(effect: CallTool[Any], writer: Writer) -> dict[str, Any]:
+    return {"tool": effect.tool.name, "arguments": _arguments(effect.tool.fn, effect, writer)}
+
+
+def _blocking(effect: Blocking[Any], writer: Writer) -> dict[str, Any]:
+    function, arguments = _function_name(effect.fn, writer), _arguments(effect.fn, effect, writer)
+    return {"function": function, "isolate": effect.isolate, "arguments": arguments}
+
+
+def _await(effect: Await[Any], writer: Writer) -> dict[str, Any]:
+    return {
+        "function": _function_name(effect.fn, writer),
+        "arguments": _arguments(effect.fn, effect, writer),
+    }
 
 
 def _function_name(fn: Any, writer: Writer) -> Any:
@@ -84,8 +101,9 @@ def _function_name(fn: Any, writer: Writer) -> Any:
 
 
 def _arguments(
-    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], writer: Writer
+    fn: Callable[..., Any], called: CallTool[Any] | Blocking[Any] | Await[Any], writer: Writer
 ) -> dict[str, Any]:
+    args, kwargs = called.args, called.kwargs
     # By name, since a secret that was given by its position is one, too, and f(1) asks the same as f(x=1).
     try:
         signature = _signature(fn)
@@ -97,7 +115,7 @@ def _arguments(
             arguments = signature.bind(*args, **kwargs).arguments
     except (TypeError, ValueError):
         arguments = {**{str(i): arg for i, arg in enumerate(args)}, **kwargs}
-    return {"arguments": writer.named(arguments)}
+    return writer.named(arguments)
 
 
 @lru_cache(maxsize=1024)
@@ -113,10 +131,23 @@ def _is_simple(fn: Callable[..., Any]) -> bool:
     )
 
 
-def _combinator(asked: Concurrent[Any]) -> dict[str, Any]:
+def _timeout(asked: Timeout[Any], _writer: Writer) -> dict[str, Any]:
+    return {"seconds": asked.seconds}
+
+
+def _combinator(asked: Concurrent[Any], _writer: Writer) -> dict[str, Any]:
     fields = {"n": asked.n, "timeout": asked.timeout, "limit": asked.limit, "partial": asked.partial or None}
     given = {name: value for name, value in fields.items() if value is not None}
     return {"combinator": asked.combinator, "branches": len(asked.branches), **given}
+
+
+_SPECIAL: Final[dict[type[Any], _Fields]] = {
+    CallTool: _call,
+    Blocking: _blocking,
+    Await: _await,
+    Concurrent: _combinator,
+    Timeout: _timeout,
+}
 
 
 def differences(recorded: Asked, asked: Asked) -> list[str]:

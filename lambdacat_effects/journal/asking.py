@@ -33,6 +33,7 @@ class Questions:
         """Answer `Ask`: with the answer that was given, or when it is."""
         session = self.session
         key = question_key(session.header.run_id, session.header.generation, session.place(scope.path))
+        session.asks = True
         if (data := await session.store.get(ANSWERS, key)) is None:
             await self._write(effect, key, scope)
         while data is None:

@@ -396,16 +396,27 @@ class Durable:
         self, run_id: str, run: Run, new: Callable[[int, float], Header] | None, *, only_new: bool
     ) -> AsyncGenerator[Session, None]:
         async with self._resource as store:
-            found = await store.get(RUNS, run_id)
-            if found is not None and only_new:
-                raise RunInUse(_taken(Header.decode(run_id, found)))
-            lease = await acquire(store, run_id, self._lease, run.clock.now())
+            created: Header | None = None
+
+            async def beginning() -> list[Change]:
+                nonlocal created
+                created = None
+                found = await store.get(RUNS, run_id)
+                if found is not None and only_new:
+                    raise RunInUse(_taken(Header.decode(run_id, found)))
+                if found is not None or new is None:
+                    return []
+                created = new(await self._numbers.next(store, run), run.clock.now())
+                return [Expect(RUNS, run_id, None), Put(RUNS, run_id, created.encode())]
+
+            lease = await acquire(store, run_id, self._lease, run.clock.now(), beginning)
             session: Session | None = None
             try:
-                if found is None and new is not None:
-                    await _created(store, new(await self._numbers.next(store, run), run.clock.now()))
-                header = await _known(store, run_id)
-                session = await load(store, header, lease, self._redaction, self._most_bytes)
+                if created is None:
+                    header = await _known(store, run_id)
+                    session = await load(store, header, lease, self._redaction, self._most_bytes)
+                else:
+                    session = Session(store, created, lease, self._redaction, self._most_bytes)
                 yield session
             except (Exception, trio.Cancelled):
                 raise
@@ -415,7 +426,7 @@ class Durable:
                 raise
             finally:
                 lease.forget()
-                if session is None or not session.died:
+                if not lease.given_back and (session is None or not session.died):
                     with nullcontext() if run.alone else trio.CancelScope(shield=True):
                         await store.batch(lease.released())
 
@@ -445,12 +456,6 @@ def _taken(header: Header) -> str:
     what = f"has {header.status}" if ended else "has not ended"
     do = "`forget` it" if ended else "`resume` it"
     return f"there is a run {header.run_id!r} already, of {header.plan}, which {what}: {do}, or choose another id"
-
-
-async def _created(store: Store, header: Header) -> None:
-    changes: list[Change] = [Expect(RUNS, header.run_id, None), Put(RUNS, header.run_id, header.encode())]
-    if not await store.batch(changes):
-        raise RunInUse(_taken(await _known(store, header.run_id)))
 
 
 async def _info(store: Store, header: Header) -> RunInfo:

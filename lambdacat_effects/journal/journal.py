@@ -28,7 +28,7 @@ from lambdacat_effects.storage.exact.reading import read, read_error
 from lambdacat_effects.storage.leaves import Misfit
 from lambdacat_effects.storage.transactions import Transaction, enlisting
 
-__all__ = ["PATCHED", "Journal"]
+__all__ = ["Journal"]
 
 # Needs are met with things of this process, errors are the plan's own, a run that continues as new ends here, and a
 # commit is the journal's own hand.
@@ -37,8 +37,6 @@ _NOT_MET: Final = (Need, Fail, ContinueAsNew, Commit, Settle)
 _SHORT: Final = 1.0
 """Sleeps and deadlines under a second begin anew when a run is resumed: to write down when they end would take as
 long as it saves."""
-
-PATCHED: Final = '["Patched",'
 
 _LETTERS: Final = {
     "not begun": "n", "answered": "a", "failed": "f", "failed late": "l", "cancelled": "c", "won": "w",
@@ -60,23 +58,16 @@ class Journal:
     async def effect(self, crossing: Crossing) -> Any:
         """Answer an effect as it was answered before, or for the first time."""
         session = self._in_use(crossing)
+        if isinstance(crossing.effect, Patched):
+            return await _patched(session, crossing)
         place = session.place(crossing.path)
         if isinstance(crossing.effect, (Log, Count)):
             # To tell of what was told before would tell it twice.
             return None if session.is_past(place) else await crossing.forward()
         asked = session.asked(crossing.effect)
-        place, slot = _found(session, crossing, place, asked)
+        slot = _found(session, place, asked)
         if slot is not None and slot.final is not None:
-            slot.used = True
             return await _again(session, crossing, place, slot.final)
-        within = session.within_it(place)
-        if isinstance(crossing.effect, Patched) and (within is not None or session.is_past(place)):
-            session.shift(crossing.path[:-1], int(crossing.path[-1]) + 1, -1)
-            return False
-        if within is not None:  # a combinator, which has no record of its own while it is under way
-            raise session.mismatch(
-                place, f"a combinator, with {within.text()} at {place_text(within.place)}", asked_text(asked)
-            )
         await _go_live(session, crossing, place, asked)
         if isinstance(crossing.effect, Sleep):
             return await _sleep(session, crossing, place, asked, slot)
@@ -86,10 +77,8 @@ class Journal:
         """Let a combinator end as it did before, or perform it and write down how it ended."""
         session = self._in_use(decision)
         asked = session.asked(decision.effect)
-        place, slot = _found(session, decision, session.place(decision.path), asked)
-        if slot is None:
-            slot = Slot()
-        slot.used = True
+        place = session.place(decision.path)
+        slot = _found(session, place, asked) or Slot()
         if isinstance(decision.effect, Concurrent):
             session.forks.add(place)
         again = _Again(session, decision, place, asked)
@@ -97,8 +86,8 @@ class Journal:
             return await again.ended(slot.final)
         if slot.cut is not None:
             return await again.cut(slot.cut)
-        if session.has_ended(place):
-            # By itself, so that there was nothing to be written down. Neither may anything cancel it now.
+        if slot.started is not None and session.is_past(place):
+            # It ended by itself, so that there was nothing to be written down. Neither may anything cancel it now.
             return await again.ended(Record(Kind.DECIDED, place, asked, "a" * decision.branches))
         rest = await _rest(session, decision, place, asked, slot)
         if rest is not None and rest <= 0:
@@ -115,20 +104,28 @@ class Journal:
         return session
 
 
-def _found(session: Session, crossing: Crossing, place: Place, asked: str) -> tuple[Place, Slot | None]:
-    """Where in the journal the effect is, and what is there. Stops if something else was asked there."""
+def _found(session: Session, place: Place, asked: str) -> Slot | None:
+    """What is known of this place. Stops if something else was asked there."""
     slot = session.slots.get(place)
-    record = None if slot is None else slot.final or slot.cut or slot.started
-    if record is not None and record.asked != asked and record.asked.startswith(PATCHED):
-        # The line was removed, once all runs that came by after the change answered True.
-        session.shift(crossing.path[:-1], int(crossing.path[-1]), 1)
-        return _found(session, crossing, session.place(crossing.path), asked)
-    if record is None or record.asked == asked:
-        return place, slot
-    if isinstance(crossing.effect, Patched):
-        session.shift(crossing.path[:-1], int(crossing.path[-1]) + 1, -1)
-        return place, Slot(Record(Kind.ANSWERED, place, asked, False))
-    raise session.mismatch(place, record.text(), asked_text(asked))
+    if slot is None:
+        return None
+    record = slot.final or slot.cut or slot.started
+    if record is not None and record.asked != asked:
+        raise session.mismatch(place, record.text(), asked_text(asked))
+    slot.used = True
+    return slot
+
+
+async def _patched(session: Session, crossing: Crossing) -> bool:
+    """Whether the run performs the new code of a change: decided where it first comes by, for all of it."""
+    place = session.place(crossing.path)
+    session.leave_out(crossing.path)
+    asked = session.asked(crossing.effect)
+    if asked not in session.patches:
+        answer = not session.is_replaying(place) and bool(await crossing.forward())
+        answer = session.deciding.setdefault(asked, answer)  # another branch may have been quicker
+        await session.append(crossing.scope, Record(Kind.PATCHED, place, asked, answer))
+    return session.patches[asked]
 
 
 async def _go_live(session: Session, crossing: Crossing, place: Place, asked: str) -> None:
@@ -142,7 +139,8 @@ async def _go_live(session: Session, crossing: Crossing, place: Place, asked: st
             except BaseException as error:
                 if not concluded and session.was_cancelled(crossing.run, error):
                     # It may have been in flight when the process died, and is not to be asked again after this.
-                    session.pending.append((Record(Kind.CANCELLED, place, asked), ()))
+                    fates = "n" * crossing.branches if isinstance(crossing, Decision) else None
+                    session.pending.append((Record(Kind.CANCELLED, place, asked, fates), ()))
                 raise
     if session.is_past(place):
         # It was cancelled before it came to ask, and will be so again; unless there is nobody who would.
@@ -250,7 +248,7 @@ async def _rest(session: Session, decision: Decision, place: Place, asked: str, 
         return None
     now = decision.run.clock.now()
     if slot.started is not None:
-        return float(min(seconds, slot.started.data - now))
+        return None if slot.started.data is None else float(min(seconds, slot.started.data - now))
     await _go_live(session, decision, place, asked)
     await session.append(decision.scope, Record(Kind.STARTED, place, asked, now + seconds))
     return None
@@ -304,8 +302,16 @@ class _Again:
                 await perform_in_turn(self.decision, fates, self._within(concluded=False))
             )
         region = Region(self.decision.run, cancelled=True)
-        with self.session.within(self.place, region, concluded=False):
-            return await self.decision.branch(0)
+        try:
+            with self.session.within(self.place, region, concluded=False):
+                return await self.decision.branch(0)
+        except Exception:
+            raise
+        except BaseException as error:
+            # From outside, too, and that goes first.
+            if self.session.was_cancelled(self.decision.run, error):
+                self.session.pending.append((Record(Kind.CANCELLED, self.place, self.asked, "c"), ()))
+            raise
         await self._write(["cancelled"])
         raise out_of_time(self.decision)
 
@@ -351,6 +357,7 @@ class _Deciding:
     async def perform(self, rest: float | None) -> Any:
         """Perform it, and write down how it ended where that depended on time."""
         session, decision = self.session, self.decision
+        session.begin(self.place, self.asked)
         decision.began, decision.ended = session.branch_began, session.branch_ended
         if isinstance(decision.effect, Concurrent):
             decision.ending = self._ending
@@ -371,6 +378,7 @@ class _Deciding:
             raise
         finally:
             session.leaves += 1
+            session.end(self.place)
         won = winners(decision, answer)
         if won or any(fate not in ("answered", "failed") for fate in decision.fates):
             await self._write([("won" if i in won else fate) for i, fate in enumerate(decision.fates)])

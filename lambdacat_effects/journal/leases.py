@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,7 @@ import attrs
 
 from lambdacat_effects.errors import JournalUnreadable, RunInUse
 from lambdacat_effects.journal.records import FENCES, LEASES, counted
-from lambdacat_effects.storage.port import Delete, Expect, Put, Store
+from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
 
 __all__ = ["Lease", "acquire", "is_held"]
 
@@ -35,18 +36,20 @@ class Lease:
     owner: str
     fence: bytes
     seconds: float
+    given_back: bool = False
+    """Whether it is not in the store any more."""
+    stands: Expect = attrs.field(init=False)
+    """What every batch for the run expects: that nobody has taken it over."""
 
-    @property
-    def stands(self) -> Expect:
-        """What every batch for the run expects: that nobody has taken it over."""
-        return Expect(FENCES, self.run_id, self.fence)
+    def __attrs_post_init__(self) -> None:
+        self.stands = Expect(FENCES, self.run_id, self.fence)
 
     def renewed(self, now: float) -> tuple[Expect, Put]:
         """The changes that make it last from `now` on."""
         return self.stands, Put(LEASES, self.run_id, _lease(self.owner, now + self.seconds))
 
     def released(self) -> tuple[Expect, Delete]:
-        """The changes that give it back."""
+        """The changes that give it back. Whoever has made them sets `given_back`."""
         return self.stands, Delete(LEASES, self.run_id)
 
     def forget(self) -> None:
@@ -54,9 +57,24 @@ class Lease:
         _held.discard(self.owner)
 
 
-async def acquire(store: Store, run_id: str, seconds: float, now: float) -> Lease:
-    """The lease of a run, from `now` on (in seconds since the Unix epoch). Raises `RunInUse`."""
+async def _nothing() -> Sequence[Change]:
+    return ()
+
+
+async def acquire(
+    store: Store,
+    run_id: str,
+    seconds: float,
+    now: float,
+    beginning: Callable[[], Awaitable[Sequence[Change]]] = _nothing,
+) -> Lease:
+    """The lease of a run, from `now` on (in seconds since the Unix epoch). Raises `RunInUse`.
+
+    `beginning` looks at the store and answers what is to be changed with that, all or nothing. It is asked again when
+    somebody else was quicker.
+    """
     while True:
+        changes = await beginning()
         found = await store.get(LEASES, run_id)
         _check_free(run_id, found, now)
         fence = await store.get(FENCES, run_id)
@@ -74,6 +92,7 @@ async def acquire(store: Store, run_id: str, seconds: float, now: float) -> Leas
                     Expect(FENCES, run_id, fence),
                     Put(FENCES, run_id, lease.fence),
                     Put(LEASES, run_id, _lease(lease.owner, now + seconds)),
+                    *changes,
                 ]
             )
         finally:
@@ -134,10 +153,14 @@ def _read(run_id: str, data: bytes) -> dict[str, Any]:
 
 
 def _lease(owner: str, until: float) -> bytes:
-    pid = os.getpid()
-    return json.dumps(
-        {"owner": owner, "host": _host(), "pid": pid, "started": _started(pid), "until": until}
-    ).encode()
+    host, pid, started = _here(os.getpid())
+    return json.dumps({"owner": owner, "host": host, "pid": pid, "started": started, "until": until}).encode()
+
+
+@lru_cache(maxsize=1)
+def _here(pid: int) -> tuple[str, int, str | None]:
+    """This process, whose id is `pid`: it has another one once it is forked."""
+    return _host(), pid, _started(pid)
 
 
 @lru_cache(maxsize=1)

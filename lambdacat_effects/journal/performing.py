@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from shlex import quote
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -21,16 +22,16 @@ from lambdacat_effects.errors import (
 )
 from lambdacat_effects.journal.asking import Questions, open_questions, without_questions
 from lambdacat_effects.journal.committing import Commit, Settle, committed, settled
-from lambdacat_effects.journal.journal import PATCHED, Journal
+from lambdacat_effects.journal.journal import Journal
 from lambdacat_effects.journal.records import (
     CANCELS,
     RUNS,
     Header,
-    Kind,
     Status,
 )
 from lambdacat_effects.journal.regions import Region
 from lambdacat_effects.journal.session import Session, Stopped, exactly
+from lambdacat_effects.journal.telling import Telling
 from lambdacat_effects.runtime.events import Root
 from lambdacat_effects.runtime.handler import Handler
 from lambdacat_effects.runtime.interpreter import drive
@@ -94,6 +95,8 @@ class DurableHandler(Handler[E_con]):
             if session.header.generation:
                 plan = self._programs.plan(session.header)
             self._journal.session = self._questions.session = session
+            if run.listen is not None:
+                run.listen = Telling(session, run.listen)
             scope = Scope(self.over(root), (name,), run)
             live = root is LIVE or root is LIVE_OBSERVED
             performance = _Performance(session, self._questions, self._programs, scope, live=live)
@@ -197,8 +200,8 @@ class _Performance:
         run_id = session.header.run_id
         questions = [question.text for question in await open_questions(session.store, run_id)]
         return RunSuspended(
-            f"the run {run_id!r} waits for an answer to: {'; '.join(questions)}. Answer with "
-            f"`Durable.answer({run_id!r}, ...)` or `lambdacat answer {run_id} ...`, and resume it",
+            f"the run {run_id!r} waits for an answer to {' and '.join(map(repr, questions))}: answer with "
+            f"`Durable.answer({run_id!r}, ...)`, or `lambdacat answer {quote(run_id)} VALUE`, and resume it",
             run_id=run_id,
             questions=questions,
         )
@@ -212,7 +215,8 @@ class _Performance:
                     raise Stopped from None
                 plan = continued.plan()
                 header = self.programs.header(self.session.header, continued)
-                answered = await without_questions(self.session.store, header.run_id)
+                asked = self.session.asks
+                answered = await without_questions(self.session.store, header.run_id) if asked else ()
                 await self.session.begin_anew(self.scope, header, answered)
 
     def _within(self) -> Any:
@@ -226,13 +230,7 @@ class _Performance:
         session = self.session
         for place, slot in sorted(session.slots.items()):
             record = slot.final
-            # (One that was cancelled may have been so this time before it came to ask.)
-            if (
-                slot.used
-                or record is None
-                or record.kind is Kind.CANCELLED
-                or record.asked.startswith(PATCHED)
-            ):
+            if slot.used or record is None or slot.was_cancelled:
                 continue
             raise session.mismatch(place, record.text(), "nothing, and the plan has ended")
 
@@ -243,13 +241,15 @@ class _Performance:
         header = attrs.evolve(
             session.header, status=status, changed=self.scope.run.clock.now(), records=session.count
         )
-        changes: list[Change] = [session.lease.stands]
+        changes: list[Change] = [*session.lease.released()]
         if status != "suspended":
             header.outcome = [self._outcome(outcome)]
             run_id = header.run_id
             changes.append(Delete(CANCELS, run_id))
-            changes += await without_questions(session.store, run_id)
+            if session.asks:
+                changes += await without_questions(session.store, run_id)
         await session.commit(self.scope, [*changes, Put(RUNS, header.run_id, header.encode())])
+        session.lease.given_back = True
         session.header = header
 
     def _outcome(self, outcome: Any) -> Any:

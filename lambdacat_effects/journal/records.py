@@ -40,16 +40,16 @@ __all__ = [
 FORMAT: Final = 1
 """The version of what is written here. A newer one is not read, an older one always is."""
 
-RUNS: Final = "runs"
+RUNS: Final = "_runs"  # memory takes no namespace with such a name: in one store each has its own
 """The namespace of headers, by run id."""
-ENTRIES: Final = "j"
+ENTRIES: Final = "_j"
 """The namespace of records: short, as it is part of every key."""
-FENCES: Final = "fences"
-LEASES: Final = "leases"
-ANSWERS: Final = "answers"
-QUESTIONS: Final = "questions"
-CANCELS: Final = "cancels"
-NUMBERS: Final = "numbers"
+FENCES: Final = "_fences"
+LEASES: Final = "_leases"
+ANSWERS: Final = "_answers"
+QUESTIONS: Final = "_questions"
+CANCELS: Final = "_cancels"
+NUMBERS: Final = "_numbers"
 
 Place: TypeAlias = tuple[int, ...]
 """A path without the run's name: a journal has one run."""
@@ -70,11 +70,13 @@ class Kind(Enum):
     CANCELLED = "c"
     """An effect, or a combinator (with the fates of its branches), was cancelled, and its plan went on."""
     STARTED = "s"
-    """A sleep or a deadline began: when it is over, in seconds since the Unix epoch."""
+    """A sleep or a combinator began: when it is over, in seconds since the Unix epoch, None without one."""
     CUT = "k"
     """A combinator has decided, and is about to cancel the rest: the fates of those that have ended."""
     DECIDED = "d"
     """A combinator has ended: the fate of each branch, and who won."""
+    PATCHED = "p"
+    """Whether the run performs the new code of a change. It has no place of its own: that is the next effect's."""
 
 
 _KINDS: Final = {kind.value: kind for kind in Kind}
@@ -174,7 +176,9 @@ class Header:
 
     def encode(self) -> bytes:
         """The header as bytes."""
-        return _dumps({"format": FORMAT, **attrs.asdict(self)}).encode("utf-8", "surrogatepass")
+        return _dumps({"format": FORMAT, **attrs.asdict(self, recurse=False)}).encode(
+            "utf-8", "surrogatepass"
+        )
 
     @staticmethod
     def decode(run_id: str, data: bytes) -> Header:

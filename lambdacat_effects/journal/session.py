@@ -58,6 +58,11 @@ class Slot:
     used: bool = False
     """Whether the plan has come by since the journal was opened."""
 
+    @property
+    def was_cancelled(self) -> bool:
+        """Whether it was cancelled: perhaps before it came to ask, this time."""
+        return self.final is not None and self.final.kind is Kind.CANCELLED
+
 
 @attrs.define(eq=False)
 class Session:
@@ -82,6 +87,8 @@ class Session:
     regions: dict[Place, Region] = attrs.field(factory=dict[Place, Region])
     concluded: set[Place] = attrs.field(factory=set[Place])
     """The regions in which nothing is left to be done."""
+    asks: bool = False
+    """Whether there may be questions of the run in the store, or answers to them."""
     stopped: bool = False
     """Whether the run is not performed any further here."""
     suspended: bool = False
@@ -102,26 +109,33 @@ class Session:
     _exactly: Writer = attrs.field(factory=lambda: exactly())
     forks: set[Place] = attrs.field(factory=set[Place])
     """The combinators that the plan has come by, whose branches go on side by side."""
+    patches: dict[str, bool] = attrs.field(factory=dict[str, bool])
+    """What `Patched` was answered, by what was asked."""
+    deciding: dict[str, bool] = attrs.field(factory=dict[str, bool])
+    """The same, before it is in the store."""
+    _begun: dict[Place, Record] = attrs.field(factory=dict[Place, Record])
+    """The beginnings of combinators that are written with whatever is written next."""
+    _prefix: str = attrs.field(init=False)
+    """What the keys of the records begin with."""
     _last: dict[Place, int] = attrs.field(factory=dict[Place, int])
     """Of each plan and combinator within which there are records, the highest number of an effect or a branch."""
-    _shifts: dict[Place, list[tuple[int, int]]] = attrs.field(factory=dict[Place, list[tuple[int, int]]])
+    _unnumbered: dict[Path, int] = attrs.field(factory=dict[Path, int])
+    """How many effects of a plan have no number in the journal."""
+
+    def __attrs_post_init__(self) -> None:
+        self._prefix = entries_of(self.header)
 
     # What it holds
 
     def place(self, path: Path) -> Place:
-        """The place of an effect in the journal: that in the run, but for lines that were added or removed since."""
-        place = tuple([int(step) for step in path[1:]])
-        if not self._shifts:
-            return place
-        moved: Place = ()
-        for step in place:
-            by = sum([by for since, by in self._shifts.get(moved, ()) if step >= since])
-            moved = (*moved, step + by)
-        return moved
+        """The place of an effect in the journal: its path, in which `patched` does not count."""
+        if not self._unnumbered:
+            return tuple([int(step) for step in path[1:]])
+        return tuple([int(path[i]) - self._unnumbered.get(path[:i], 0) for i in range(1, len(path))])
 
-    def shift(self, path: Path, since: int, by: int) -> None:
-        """From the effect number `since` on, those of the plan at `path` are found `by` places further."""
-        self._shifts.setdefault(self.place(path), []).append((since, by))
+    def leave_out(self, path: Path) -> None:
+        """Count the effect at `path` no more: the next one has its place."""
+        self._unnumbered[path[:-1]] = self._unnumbered.get(path[:-1], 0) + 1
 
     def knows(self, path: Path) -> bool:
         """Whether an effect has been answered before, so that even a cancelled plan comes by it."""
@@ -137,17 +151,15 @@ class Session:
                 return True
         return any(concluded and not region.cancelled for region, concluded in self.around(place))
 
-    def within_it(self, place: Place) -> Record | None:
-        """The first record of what a combinator at this place has performed; None if there was none."""
-        if place not in self._last:
-            return None
-        first = min(inner for inner in self.slots if inner[: len(place)] == place and inner != place)
-        slot = self.slots[first]
-        return slot.final or slot.cut or slot.started
+    def has_begun(self, place: Place) -> bool:
+        """Whether something is known of what a branch or a combinator performs."""
+        return place in self._last
 
-    def has_ended(self, place: Place) -> bool:
-        """Whether a combinator has been performed to its end, and its plan has gone on."""
-        return place in self._last and self.is_past(place)
+    def is_replaying(self, place: Place) -> bool:
+        """Whether something that is known has still to be asked for again, here or in another branch."""
+        if place in self.slots or self.is_past(place):
+            return True
+        return any(not slot.used and not slot.was_cancelled for slot in self.slots.values())
 
     def asked(self, effect: Any) -> str:
         """What an effect asks for, as the journal has it."""
@@ -157,9 +169,13 @@ class Session:
             writer = self._describing = Writer(Redactor(self.redaction), exactly=False)
         return shortened(describe(effect, writer))
 
-    def keep(self, record: Record) -> Slot:
-        """Note a record that is in the store. Answers what is known of its place."""
+    def keep(self, record: Record, *, used: bool = False) -> None:
+        """Note a record that is in the store."""
+        if record.kind is Kind.PATCHED:
+            self.patches[record.asked] = bool(record.data)
+            return
         slot = self.slots.setdefault(record.place, Slot())
+        slot.used = slot.used or used
         if record.kind is Kind.STARTED:
             slot.started = record
         elif record.kind is Kind.CUT:
@@ -170,7 +186,6 @@ class Session:
         for length in range(len(place)):
             before = place[:length]
             self._last[before] = max(place[length], self._last.get(before, 0))
-        return slot
 
     def mismatch(self, place: Place, recorded: str, asked: str) -> BaseException:
         """Stop, as the plan is not the one that the journal tells of. Answers the error, to be raised."""
@@ -205,6 +220,16 @@ class Session:
                 NotSerialisable(f"{_answer_of(asked)} cannot be kept in the journal: it is nested too deeply")
             ) from None
 
+    def begin(self, place: Place, asked: str) -> None:
+        """Note that a combinator begins. That is written with the first thing that is known of its branches."""
+        slot = self.slots.get(place)
+        if slot is None or slot.started is None:
+            self._begun[place] = Record(Kind.STARTED, place, asked)
+
+    def end(self, place: Place) -> None:
+        """Note that it has ended. If nothing was written meanwhile, nobody need know that it began."""
+        self._begun.pop(place, None)
+
     async def flush(self, scope: Scope) -> None:
         """Write the cancellations that were not urgent, since the plan is about to go on after them."""
         while self.pending or self.landing:
@@ -230,6 +255,10 @@ class Session:
         whether what was `expected` was so; else nothing is written."""
         if self.failure is not None:
             raise Stopped
+        while expected and self._begun:
+            await self.append(scope)  # what is written on a condition may not be written
+        begun, self._begun = list(self._begun.values()), {}
+        records = (*begun, *records)
         pending, self.pending = self.pending, []
         if not pending:
             return await self._append(scope, [], records, changes, expected)
@@ -250,7 +279,6 @@ class Session:
         expected: Sequence[Expect],
     ) -> bool:
         written = [*(record for record, _ in pending), *records]
-        prefix = entries_of(self.header)
         batch: list[Change] = [self.lease.stands, *expected]
         for _, theirs in pending:
             batch += theirs
@@ -258,13 +286,13 @@ class Session:
         for record in written:
             data = record.encode()
             self._check_size(record, data)
-            batch.append(Put(ENTRIES, entry_key(prefix, self.count), data))
+            batch.append(Put(ENTRIES, entry_key(self._prefix, self.count), data))
             self.count += 1
         if not await self.commit(scope, batch, conditional=bool(expected)):
             self.pending = [*pending, *self.pending]
             return False
         for record in written:
-            self.keep(record).used = True
+            self.keep(record, used=True)
         return True
 
     async def commit(self, scope: Scope, changes: Sequence[Change], *, conditional: bool = False) -> bool:
@@ -312,10 +340,12 @@ class Session:
         """Continue as a new generation, with an empty journal, and make `changes` with that."""
         await self.flush(scope)  # what was cancelled may have changed something
         await self.commit(scope, [self.lease.stands, *changes, Put(RUNS, header.run_id, header.encode())])
-        old, count = entries_of(self.header), self.count
-        self.header = header
+        old, count = self._prefix, self.count
+        self.header, self._prefix = header, entries_of(header)
         self.count = 0
-        for kept in (self.slots, self.regions, self._last, self.forks, self._shifts):
+        # (Not the regions: one that is cancelled by now goes on to be, around the new plan.)
+        known: list[Any] = [self.slots, self.forks, self.patches, self.deciding]
+        for kept in [*known, self._begun, self._last, self._unnumbered]:
             kept.clear()
         self.pending.clear()
         for batch in deleted(old, count):
@@ -399,7 +429,7 @@ def exactly() -> Writer:
 
 async def load(store: Store, header: Header, lease: Lease, redaction: Redaction, most_bytes: int) -> Session:
     """The journal of a run. Raises `JournalUnreadable`."""
-    session = Session(store, header, lease, redaction, most_bytes)
+    session = Session(store, header, lease, redaction, most_bytes, asks=True)
     prefix = entries_of(header)
     outlived: list[str] = []
     for key, data in await store.scan(ENTRIES, entries_of_all(header)):

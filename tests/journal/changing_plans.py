@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import trio
 from durable_plans import fetch, undo, wait_for_ever
 
-from lambdacat_effects import Plan, Sleep, Tools, answer_tools, parallel, patched, race, shielded, timeout
+from lambdacat_effects import (
+    Plan,
+    Sleep,
+    Tools,
+    answer_tools,
+    log,
+    parallel,
+    patched,
+    race,
+    shielded,
+    timeout,
+)
 
 deployed = "old"
 
@@ -206,6 +218,67 @@ def _patched_loop_removed() -> Plan[Any, Any]:
     return [*found, (yield from stop())]
 
 
+def _loop_under_way() -> Plan[Any, Any]:
+    found: list[Any] = []
+    for i in range(3):
+        found.append((yield from fetch(f"round {i}")))
+        if i == 1:
+            yield from stop()
+    return [*found, "deployed"]
+
+
+def _patched_loop_under_way() -> Plan[Any, Any]:
+    found: list[Any] = []
+    for i in range(3):
+        if (yield from patched("in a loop")):
+            found.append((yield from fetch(f"new {i}")))
+        found.append((yield from fetch(f"round {i}")))
+        if i == 1:
+            yield from stop()
+    return [*found, "deployed"]
+
+
+def _raced_instead() -> Plan[Any, Any]:
+    first = yield from race(_branch("a"), _branch("b"))
+    yield from fetch("both")
+    return [first, (yield from stop())]
+
+
+def _uneven(patch: bool) -> Plan[Any, Any]:
+    def branch(name: str, last: Any) -> Plan[Any, Any]:
+        if patch and (yield from patched("in a branch")):
+            yield from fetch(f"new {name}")
+        return [(yield from fetch(name)), (yield from last())]
+
+    def nothing() -> Plan[Any, Any]:
+        yield from ()
+
+    def late() -> Plan[Any, Any]:
+        waited = yield from stop()
+        return [*(yield from branch("b", nothing)), waited]
+
+    early, _ = yield from parallel(branch("a", nothing), late())
+    return [*early, "deployed"]
+
+
+def _gave_up(patch: bool, *, noted: bool = False) -> Plan[Any, Any]:
+    def impatient() -> Plan[Any, Any]:
+        new = patch and (yield from patched("in a branch"))
+        if new:
+            yield from fetch("new")
+        if noted:
+            yield from log("waiting")
+        with trio.move_on_after(1):
+            yield from wait_for_ever("an answer")
+        return new
+
+    def patient() -> Plan[Any, Any]:
+        yield from Sleep(5)
+        return (yield from stop())
+
+    return (yield from parallel(impatient(), patient()))
+
+
 def _patched_branches() -> Plan[Any, Any]:
     def branch(name: str) -> Plan[Any, Any]:
         new = (yield from patched("in a branch")) and (yield from fetch(f"new {name}"))
@@ -272,6 +345,7 @@ PLANS: dict[str, dict[str, Any]] = {
     "a race with more": {"old": _raced, "new": _race_with_more},
     "other deadline": {"old": _within_a_deadline, "new": _other_deadline},
     "more in a shield": {"old": _within_a_shield, "new": _more_within_a_shield},
+    "another policy": {"old": _branches, "new": _raced_instead},
     "slept longer": {"old": _slept, "new": _slept_longer},
     "chance": {"old": _by_chance, "new": _by_chance},
     "swallowing": {"old": lambda: _swallowing("a"), "new": lambda: _swallowing("b")},
@@ -280,6 +354,13 @@ PLANS: dict[str, dict[str, Any]] = {
     "patched twice": {"old": _two, "new": _patched_twice},
     "patched later": {"old": _two, "new": _patched_later},
     "patched loop": {"old": _loop, "new": _patched_loop, "removed": _patched_loop_removed},
+    "patched under way": {"old": _loop_under_way, "new": _patched_loop_under_way},
+    "patched unevenly": {"old": lambda: _uneven(False), "new": lambda: _uneven(True)},
+    "patched where it gave up": {"old": lambda: _gave_up(False), "new": lambda: _gave_up(True)},
+    "patched where it noted that it waits": {
+        "old": lambda: _gave_up(False, noted=True),
+        "new": lambda: _gave_up(True, noted=True),
+    },
     "patched branches": {"old": _branches, "new": _patched_branches, "removed": _patched_branches_removed},
 }
 

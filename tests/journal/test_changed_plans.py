@@ -9,11 +9,13 @@ from typing import Any
 import changing_plans as changing
 import pytest
 import trio
-from durable_plans import World
+from durable_plans import World, wait_for_ever
 
 from lambdacat_effects import Durable, ambient, patched
 from lambdacat_effects.errors import InvalidArgument, NondeterminismError
+from lambdacat_effects.journal.records import ENTRIES
 from lambdacat_effects.storage import InMemoryStore
+from lambdacat_effects.testing import Crash, Fault, simulate
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +93,8 @@ DIFFERENCES = {
     "none": ("1", "fetch(what='a')", "nothing, and the plan has ended", "changing"),
     "ends early": ("2", "fetch(what='b')", "nothing, and the plan has ended", "changing"),
     "reordered branches": ("1.", "fetch(what='", "fetch(what='", "_branch"),
-    "a branch more": ("1.2.1", "nothing, and the plan went on", "fetch(what='c')", "_branch"),
+    "a branch more": ("1", "parallel(branches=2)", "parallel(branches=3)", "_a_branch_more"),
+    "another policy": ("1", "parallel(branches=2)", "race(branches=2)", "_raced_instead"),
     "more in a branch": ("1.1.2", "nothing, and the plan went on", "fetch(what='and more')", "longer"),
     "other deadline": ("1", "Timeout(seconds=5)", "Timeout(seconds=50)", "_other_deadline"),
     "more in a shield": ("1.2", "nothing, and the plan went on", "fetch(what='and more')", "longer"),
@@ -105,7 +108,7 @@ async def test_another_plan_is_refused(autojump_clock: Any, kind: str) -> None:
     """With what was recorded, what is asked now, where in the run and in which line of the plan. The run stays as it
     was: with the code that it began with it goes on."""
     run = await Deployment().begun(kind)
-    before = run.store._namespaces["j"].copy()
+    before = run.store._namespaces[ENTRIES].copy()
     calls = len(run.world.calls)
     with pytest.raises(NondeterminismError) as caught:
         await run.resumed("new")
@@ -119,7 +122,7 @@ async def test_another_plan_is_refused(autojump_clock: Any, kind: str) -> None:
     assert line.startswith("  The plan: "), line
     assert f"{function} ({source}:" in line, line
     assert run.world.calls[calls:] == []
-    assert run.store._namespaces["j"] == before
+    assert run.store._namespaces[ENTRIES] == before
     assert (await run.durable.info("r")).status == "interrupted"
     answer = await run.resumed("old", to_the_end=True)
     assert answer[-1] == "deployed"
@@ -202,6 +205,92 @@ async def test_a_line_after_what_is_known_is_new(autojump_clock: Any) -> None:
     """A run that has not come so far yet takes the new code."""
     run = await Deployment().begun("patched later")
     assert await run.resumed("new", to_the_end=True) == ["got a", "got b", "deployed", "got new"]
+
+
+async def test_a_run_decides_once_for_all_of_it(autojump_clock: Any) -> None:
+    """A loop that is half done goes on with the old code to its end, rather than with some of each."""
+    run = await Deployment().begun("patched under way")
+    assert await run.resumed("new", to_the_end=True) == [
+        "got round 0",
+        "got round 1",
+        "got round 2",
+        "deployed",
+    ]
+    run = await Deployment().begun("patched under way", "new")
+    answer = await run.resumed("new", to_the_end=True)
+    assert answer == [*(f"got {word} {i}" for i in range(3) for word in ("new", "round")), "deployed"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_branches_agree(seed: int) -> None:
+    """Whichever comes by first: one has old answers behind the line, and the other has not come to it."""
+    store = InMemoryStore()
+    world = World(store)
+
+    def scenario() -> Any:
+        return Durable(store).prepared("r", changing.changing, "patched unevenly", handlers=world.handlers)
+
+    assert isinstance(simulate(scenario, seed=seed, faults=Fault("crash", on=wait_for_ever)).error, Crash)
+    went_by = any(b"got a" in data for data in store._namespaces.get(ENTRIES, {}).values())
+    changing.deployed = "new"
+    again = simulate(
+        lambda: Durable(store).prepared(
+            "r",
+            changing.changing,
+            "patched unevenly",
+            handlers=world.handlers | changing.wait_for_ever_answers("go on"),
+        ),
+        seed=seed,
+    )
+    assert again.value == ["got a", None, "deployed"]
+    new = [] if went_by else ["fetch('new a')", "fetch('new b')"]
+    assert new == sorted(text for text in world.texts if "new" in text)
+
+
+@pytest.mark.parametrize("kind", ["patched where it gave up", "patched where it noted that it waits"])
+@pytest.mark.parametrize("seed", range(20))
+def test_what_was_cancelled_comes_after_the_line_too(seed: int, kind: str) -> None:
+    """All that is left behind the line is a call that its plan gave up."""
+    store = InMemoryStore()
+    world = World(store)
+
+    def scenario() -> Any:
+        return Durable(store).prepared("r", changing.changing, kind, handlers=world.handlers)
+
+    assert isinstance(
+        simulate(scenario, seed=seed, faults=Fault("crash", on=wait_for_ever("a deployment"))).error, Crash
+    )
+    went_by = any(b"an answer" in data for data in store._namespaces.get(ENTRIES, {}).values())
+    changing.deployed = "new"
+    deployed = changing.wait_for_ever_answers("go on")
+    again = simulate(
+        lambda: Durable(store).prepared("r", changing.changing, kind, handlers=world.handlers | deployed),
+        seed=seed,
+    )
+    new, waited = again.value
+    assert waited == "go on"
+    assert not (went_by and new)
+
+
+async def test_the_line_has_no_number(autojump_clock: Any) -> None:
+    """So that the calls after it keep their idempotency keys, whether it is there or not."""
+    keys: list[list[str]] = []
+    for version in ("old", "new"):
+        run = await Deployment().begun("patched")
+        await run.resumed(version, to_the_end=True)
+        keys.append([key for key, _ in run.world.calls])
+    assert keys[0] == keys[1] == ["r:1.0:1", "r:1.0:2", "r:1.0:3", "r:1.0:3"][: len(keys[0])]
+
+
+async def test_what_was_decided_is_in_the_history(autojump_clock: Any) -> None:
+    """So that one can see which runs still need the old code."""
+    told: list[list[str]] = []
+    for version in ("old", "new"):
+        run = await Deployment().begun("patched", version)
+        await run.resumed("new", to_the_end=True)
+        steps = await run.durable.history("r")
+        told.append([f"{step.effect} {step.outcome}" for step in steps if "Patched" in step.effect])
+    assert told == [["Patched(name='more') False"], ["Patched(name='more') True"]]
 
 
 async def test_every_line_is_new_without_a_journal() -> None:
