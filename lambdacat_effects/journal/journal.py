@@ -140,7 +140,8 @@ async def _go_live(session: Session, crossing: Crossing, place: Place, asked: st
                 if not concluded and session.was_cancelled(crossing.run, error):
                     # It may have been in flight when the process died, and is not to be asked again after this.
                     fates = "n" * crossing.branches if isinstance(crossing, Decision) else None
-                    session.pending.append((Record(Kind.CANCELLED, place, asked, fates), ()))
+                    record = Record(Kind.CANCELLED, place, asked, fates)
+                    session.pending.append((record, session.withdrawn(place)))
                 raise
     if session.is_past(place):
         # It was cancelled before it came to ask, and will be so again; unless there is nobody who would.
@@ -214,7 +215,7 @@ async def _asked(
     except BaseException as error:
         if session.was_cancelled(crossing.run, error):
             # What was to be committed on a condition is left out: it was cancelled before that.
-            changes = () if transaction.expected else transaction.changes
+            changes = session.withdrawn(place) if transaction.expected else transaction.changes
             session.pending.append((Record(Kind.CANCELLED, place, asked), changes))
         raise
 
@@ -340,6 +341,7 @@ class _Again:
 async def _write(
     session: Session, decision: Decision, place: Place, asked: str, fates: Sequence[str]
 ) -> None:
+    session.end(place)
     letters = "".join([_LETTERS[fate] for fate in fates])
     await session.append(decision.scope, Record(Kind.DECIDED, place, asked, letters))
 
@@ -399,6 +401,7 @@ class _Deciding:
         alone = succeeded + failed == len(fates)
         if not alone and enough(asked.policy, asked.n, len(fates), succeeded, failed):
             self.has_cut = True
+            self.session.end(self.place)
             letters = "".join([_LETTERS[fate] for fate in fates])
             await self.session.append(self.decision.scope, Record(Kind.CUT, self.place, self.asked, letters))
 
