@@ -34,7 +34,8 @@
     ├── LimitExceeded             a value or a store would outgrow its limit: the caller stores less, or raises it
     ├── JournalUnreadable         a journal is damaged or of a newer format: the operator acts
     ├── RunInUse                  a run is being performed already, or its id is taken: the caller waits, or renames
-    ├── LeaseLost                 another process has taken over a run that this one performed
+    ├── RunMismatch               a run of that id has another plan or other arguments: the caller chooses another id
+    ├── LeaseLost                 a run was taken over by somebody else while it was performed here
     ├── RunSuspended              a run waits for an answer: somebody gives it, and resumes the run
     ├── RunCancelled              a run was cancelled: whoever asked for it is told
     ├── UnknownRun                there is no run of that id
@@ -98,6 +99,7 @@ __all__ = [
     "ResourceNotOpen",
     "RunCancelled",
     "RunInUse",
+    "RunMismatch",
     "RunSuspended",
     "SimulationFailure",
     "StaleSchedule",
@@ -257,9 +259,13 @@ class RunInUse(LambdacatError):
     run, or wait until whoever performs it has ended."""
 
 
+class RunMismatch(LambdacatError):
+    """There is a run of this id, and it was begun with another plan, or with other arguments. Choose another id."""
+
+
 class LeaseLost(LambdacatError):
-    """Another process has taken over the run that this one was performing, since it did not renew its lease in time.
-    Nothing more is written here; the run goes on there."""
+    """Another process, or another task of this one, has taken over the run that was being performed here, since its
+    lease was not renewed in time. Nothing more is written here; the run goes on there."""
 
 
 class RunSuspended(LambdacatError):

@@ -152,5 +152,12 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
         "hypothesis",
         "pytest",
         "asyncio",
+        "datetime",
+        "uuid",
+        "lambdacat_effects.cognition",
+        "lambdacat_effects.effects.memory",
+        "lambdacat_effects.handlers.memory",
+        "lambdacat_effects.journal",
+        "lambdacat_effects.storage",
     }
     assert heavy & set(loaded) == set()

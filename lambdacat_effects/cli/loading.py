@@ -99,7 +99,7 @@ def _load_dotted(name: str) -> ModuleType:
     on_sys_path(Path.cwd())
     try:
         spec = importlib.util.find_spec(name)
-    except ModuleNotFoundError:
+    except (ModuleNotFoundError, ValueError):  # the latter of `__main__`
         spec = None
     if spec is None:
         raise CommandError(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+import sys
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,14 +21,15 @@ from lambdacat_effects.cli.durably import (
     look,
     opened,
     questions_of,
+    say_what_it_asks,
     stands,
 )
 from lambdacat_effects.cli.listing import print_history, print_outcomes, print_runs
-from lambdacat_effects.cli.performing import OK, Showing, perform, status_of
+from lambdacat_effects.cli.performing import FAILED, OK, Showing, perform, status_of
 from lambdacat_effects.cli.printing import say
-from lambdacat_effects.errors import CommandError, RunSuspended
-from lambdacat_effects.journal import RunInfo
-from lambdacat_effects.journal.asking import Open
+from lambdacat_effects.cli.targets import Target
+from lambdacat_effects.errors import CommandError, JournalUnreadable, RunSuspended
+from lambdacat_effects.journal import Question, RunInfo, Step
 from lambdacat_effects.runtime.events import Listener
 from lambdacat_effects.runtime.handler import Handler
 
@@ -42,7 +44,8 @@ _File = Annotated[str | None, Parameter(name="--file")]
 def runs(*, store: Path = STORE, as_json: _Json = False) -> int:
     """List the runs that are kept, the oldest first.
 
-    In a pipe there is a line for each, of its id, status, plan, beginning and questions, with tabs between them.
+    In a pipe there is a line for each, with tabs between its id, its status, its plan, when it began, when its status
+    changed last, and what it asks.
 
     Parameters
     ----------
@@ -53,33 +56,54 @@ def runs(*, store: Path = STORE, as_json: _Json = False) -> int:
     """
     found = look(store, lambda kept: kept.durable.runs())
     print_runs(found, as_json=as_json)
+    unreadable = [info for info in found if info.problem is not None]
+    for info in unreadable:
+        say(str(info.problem))
     if not found:
         say(f"there are no runs in {store}: begin one with `lambdacat run FILE:PLAN ARGS --durable ID`")
-    return OK
+    return FAILED if unreadable else OK
 
 
-def history(run_id: _RunId, /, *, store: Path = STORE, as_json: _Json = False) -> int:
-    """Show what a run has done, in order.
+def history(run_id: _RunId, /, *, full: _Flag = False, store: Path = STORE, as_json: _Json = False) -> int:
+    """Show what a run has done, in order: a line for each record of its journal.
+
+    A line has its number, the place in the plan (`3.0.1` is the first effect of branch 0 of the third), what was
+    asked for, and what became of it; in a pipe with tabs between them.
 
     Parameters
     ----------
     run_id
         The run.
+    full
+        Also what is longer than 200 characters, in full.
     store
         The folder that it is kept in.
     as_json
-        As a JSON array.
+        As a JSON array, always in full.
     """
 
-    async def asking(kept: Kept) -> tuple[RunInfo, list[Any]]:
-        return await kept.info(run_id), await kept.durable.history(run_id)
+    async def asking(kept: Kept) -> tuple[RunInfo, list[Step], list[Question]]:
+        info = await kept.info(run_id)
+        return info, await kept.durable.history(run_id), await kept.durable.questions(run_id)
 
-    info, steps = look(store, asking)
-    print_history(steps, as_json=as_json)
-    if not steps:
-        what = "its journal has been removed" if info.ended else "it has done nothing that is kept"
-        say(f"{run_id!r} {stands(info)}; {what}")
+    info, steps, questions = look(store, asking)
+    print_history(info, steps, asks_at=[one.at for one in questions], as_json=as_json, in_full=full)
+    sys.stdout.flush()
+    again = f", and has continued as new {_times(info.generation)}" if info.generation else ""
+    say(
+        f"{run_id!r} of {Target.kept_with(info)} {stands(info)}{again}{'' if steps else _without_steps(info)}"
+    )
     return OK
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
+
+
+def _without_steps(info: RunInfo) -> str:
+    if info.ended:
+        return "; its journal has been removed, or it never had one"
+    return "; it has done nothing yet"
 
 
 def resume(
@@ -156,7 +180,7 @@ def _resume_all(store: Path, showing: Showing) -> int:
     print_outcomes({infos[run_id]: one for run_id, one in outcomes.items()})
     waiting = [info for info in infos.values() if info.questions]
     for info in waiting:
-        say(f"{info.run_id!r} waits for an answer to: {'; '.join(info.questions)}")
+        say_what_it_asks(info.run_id, store)
     if not outcomes and not waiting:
         say("there is nothing to resume")
     errors = [result.error for result in outcomes.values() if isinstance(result, Err)]
@@ -170,6 +194,7 @@ def answer(
     /,
     *,
     question: str | None = None,
+    at: str | None = None,
     go: Annotated[bool, Parameter(name="--resume")] = True,
     file: _File = None,
     store: Path = STORE,
@@ -186,6 +211,8 @@ def answer(
         Text if the question wants text, yes or no (true, false) if it wants a bool, else JSON.
     question
         The question's text, if the run asks several.
+    at
+        Where in the plan it is asked, as `lambdacat history` has it, if the run asks the same more than once.
     go
         Resume the run, unless it is being performed elsewhere, where it then goes on.
     file
@@ -197,11 +224,12 @@ def answer(
     report
         The table of what each node did.
     """
-    asked = [q for q in questions_of(run_id, store) if question in (None, q.text)]
-    given = _read(value, asked[0]) if len(asked) == 1 else value
+    given = _read(value, _asked(run_id, store, question, at))
+    with suppress(CommandError):  # so that the answer can be held against a class of the program's
+        Target.kept_with(look(store, lambda kept: kept.info(run_id))).load(moved_to=file)
 
     async def answering(kept: Kept) -> RunInfo:
-        await kept.durable.answer(run_id, given, question=question)
+        await kept.durable.answer(run_id, given, question=question, at=at)
         return await kept.info(run_id)
 
     info = look(store, answering)
@@ -210,14 +238,41 @@ def answer(
     elif not go:
         say(f"answered; the run goes on with\n  {command_line('resume', run_id, store)}")
     else:
-        return go_on(run_id, store, Showing(quiet=quiet, report=report), moved_to=file)
+        try:
+            return go_on(run_id, store, Showing(quiet=quiet, report=report), moved_to=file)
+        except CommandError as error:
+            raise CommandError(f"answered; but the run cannot go on here: {error}") from error.__cause__
     return OK
 
 
+def _asked(run_id: str, store: Path, text: str | None, at: str | None) -> Question:
+    """The one question that is answered. Raises `CommandError`."""
+    asked = questions_of(run_id, store)
+    fitting = [one for one in asked if text in (None, one.text) and at in (None, one.at)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not asked:
+        info = look(store, lambda kept: kept.info(run_id))
+        raise CommandError(f"the run {run_id!r} asks nothing: it {stands(info)}")
+    questions = " and ".join([f"{one.text!r} (at {one.at})" for one in asked])
+    if at is not None:
+        raise CommandError(f"the run {run_id!r} does not ask that at {at}: it asks {questions}")
+    if text is None and len({one.text for one in asked}) == len(asked):
+        raise CommandError(
+            f"the run {run_id!r} asks {questions}: name the one that is answered, --question TEXT"
+        )
+    if fitting:
+        raise CommandError(
+            f"the run {run_id!r} asks {questions}: say where in the plan the one is that is answered, --at PLACE"
+        )
+    raise CommandError(f"the run {run_id!r} does not ask {text!r}, but {questions}")
+
+
+_SUCH_AS = {"int": "3", "float": "2.5", "list": '["a", "b"]', "dict": '{"a": 1}'}
 _BOOLS = {"yes": True, "y": True, "true": True, "no": False, "n": False, "false": False}
 
 
-def _read(text: str, question: Open) -> Any:
+def _read(text: str, question: Question) -> Any:
     kind = question.type
     if kind == "str":
         return text
@@ -228,9 +283,10 @@ def _read(text: str, question: Open) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        if kind in ("int", "float", "list", "dict"):
+        if kind in _SUCH_AS:
             raise CommandError(
-                f"{question.text!r} is to be answered with JSON of type {kind}; got {text!r}"
+                f"{question.text!r} is to be answered with JSON of type {kind}, such as {_SUCH_AS[kind]}; "
+                f"got {text!r}"
             ) from None
         return text  # the member of an enumeration, say
 
@@ -270,7 +326,7 @@ def cancel(
 
     info = look(store, cancelling)
     if info.ended:
-        raise CommandError(f"the run {run_id!r} {stands(info)} before")
+        raise CommandError(f"the run {run_id!r} {stands(info)} before: there is nothing to cancel")
     if info.status == "running":
         say("the run is being performed elsewhere, and is cancelled there")
     elif not go:
@@ -290,21 +346,25 @@ def forget(run_id: _RunId, /, *, force: _Flag = False, store: Path = STORE) -> i
     run_id
         The run.
     force
-        Also one that has not ended, such as one whose code is gone. Its clean-up is not done.
+        Also one that has not ended, such as one whose code is gone, or that cannot be read. Its clean-up is not
+        done.
     store
         The folder that it is kept in.
     """
 
-    async def forgetting(kept: Kept) -> RunInfo:
-        info = await kept.info(run_id)
-        if info.ended or force:
-            await kept.durable.forget(run_id, force=force)
-        return info
+    async def forgetting(kept: Kept) -> RunInfo | None:
+        # What cannot be read can be forgotten all the same.
+        with suppress(JournalUnreadable) if force else nullcontext():
+            info = await kept.info(run_id)
+            if not info.ended and not force:
+                return info
+        await kept.durable.forget(run_id, force=force)
+        return None
 
     info = look(store, forgetting)
-    if not info.ended and not force:
+    if info is not None:
         raise CommandError(
-            f"the run {run_id!r} has not ended ({info.status}): end it with "
+            f"the run {run_id!r} {stands(info)}: end it with "
             f"`{command_line('cancel', run_id, store)}`, and forget it then; or, if its code "
             f"is gone, without its clean-up: `{command_line('forget', run_id, store, '--force')}`"
         )

@@ -19,9 +19,11 @@ from lambdacat_effects.errors import (
     MergeConflict,
     NotSerialisable,
     StateConflict,
+    StoredValueMismatch,
 )
 from lambdacat_effects.runtime.handler import Handler
 from lambdacat_effects.storage.codec import decode, encode
+from lambdacat_effects.storage.leaves import type_name
 from lambdacat_effects.storage.limits import checked_limit
 from lambdacat_effects.storage.plain import stored_fields
 from lambdacat_effects.storage.versions import versioned
@@ -243,9 +245,15 @@ class _Keeping:
         return attrs.evolve(state, scratch=self.initial.scratch)
 
     def recalled(self) -> Plan[Memory, Marked[SavedState[Any] | None]]:
-        found: Marked[SavedState[Any] | None] = yield from recall_marked(
-            self.store, self.key, as_type=cast(Any, SavedState)[self.as_type]
-        )
+        saved: Any = cast(Any, SavedState)[self.as_type]
+        try:
+            found: Marked[SavedState[Any] | None] = yield from recall_marked(
+                self.store, self.key, as_type=saved
+            )
+        except StoredValueMismatch as error:
+            # In the words of whoever has given the state, and not in those of how it is kept.
+            text = str(error).replace(type_name(saved), f"a state of the type {type_name(self.as_type)}")
+            raise StoredValueMismatch(text.replace(": value.state", ": state")) from None
         return found
 
     def save(self, state: Any) -> Plan[Memory | Now, Any]:

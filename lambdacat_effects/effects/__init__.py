@@ -36,23 +36,6 @@ from lambdacat_effects.effects.control import Call, Control, Span, Timeout, call
 from lambdacat_effects.effects.durable import Ask, ContinueAsNew, Patched, ask, continue_as_new, patched
 from lambdacat_effects.effects.effect import Effect, Performs, Plan, effect
 from lambdacat_effects.effects.failure import Fail, attempt, catch, fail
-from lambdacat_effects.effects.memory import (
-    Forget,
-    Marked,
-    Memory,
-    Recall,
-    RecallMarked,
-    Remember,
-    RememberUnlessChanged,
-    SaveState,
-    SearchMemory,
-    forget,
-    recall,
-    recall_marked,
-    remember,
-    remember_unless_changed,
-    search_memory,
-)
 from lambdacat_effects.effects.needs import Need
 from lambdacat_effects.effects.parallelism import parallel
 from lambdacat_effects.effects.racing import race
@@ -74,6 +57,23 @@ if TYPE_CHECKING:
         held_beliefs,
         observe,
         retract,
+    )
+    from lambdacat_effects.effects.memory import (
+        Forget,
+        Marked,
+        Memory,
+        Recall,
+        RecallMarked,
+        Remember,
+        RememberUnlessChanged,
+        SaveState,
+        SearchMemory,
+        forget,
+        recall,
+        recall_marked,
+        remember,
+        remember_unless_changed,
+        search_memory,
     )
 
 __all__ = [
@@ -182,6 +182,23 @@ if not TYPE_CHECKING:
                 "held_beliefs",
                 "observe",
                 "retract",
-            )
+            ),
+            "memory": (
+                "Forget",
+                "Marked",
+                "Memory",
+                "Recall",
+                "RecallMarked",
+                "Remember",
+                "RememberUnlessChanged",
+                "SaveState",
+                "SearchMemory",
+                "forget",
+                "recall",
+                "recall_marked",
+                "remember",
+                "remember_unless_changed",
+                "search_memory",
+            ),
         },
     )

@@ -106,10 +106,10 @@ def observe(
 ) -> Observe:
     """Take note of evidence: what `source` says of `proposition`, in place of what it said before.
 
-    `weight` is in log-odds, or the pair of how likely the observation is if the proposition is true and if it is
-    false. `source` is whoever, if asked again, would repeat itself: what correlates has one source, what is
-    independent has several. `version` numbers what a source says, where it may arrive out of order: an older one
-    changes nothing.
+    `weight` is in log-odds (it is no probability: 0.9 is weak evidence), or the pair of how likely the observation is
+    if the proposition is true and if it is false. `source` is whoever, if asked again, would repeat itself: what
+    correlates has one source, what is independent has several. `version` numbers what a source says, where it may
+    arrive out of order: an older one changes nothing.
 
     Raises `InvalidArgument` for NaN, for likelihoods of 0, and for a version below 1.
 
@@ -123,6 +123,11 @@ def observe(
         if len(pair) != 2:
             raise InvalidArgument(f"likelihoods are a pair, (if true, if false); got {pair!r}")
         weight = weight_of(*pair)
+    elif not isinstance(cast(object, weight), (int, float)):
+        raise InvalidArgument(
+            f"observe({proposition!r}, ...) takes a weight in log-odds, or a pair of likelihoods, "
+            f"(if true, if false); got {weight!r}"
+        )
     next_version(0, version)
     return Observe(proposition, source, Evidence(1, weight).weight, version)
 

@@ -1,4 +1,7 @@
-"""Memory: values kept under a namespace and a key, beyond the plan that wrote them."""
+"""Memory: values kept under a namespace and a key, beyond the plan that wrote them.
+
+Namespaces that begin with "_" are not memory's: beliefs and journals have theirs in the same store.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +37,11 @@ A_co = TypeVar("A_co", covariant=True)
 def _check_name(what: str, name: object) -> None:
     if not isinstance(name, str) or not name:
         raise InvalidArgument(f"a memory {what} is a non-empty string; got {name!r}")
+    if what == "namespace" and name.startswith("_"):
+        raise InvalidArgument(
+            f"a memory namespace does not begin with '_', as those of beliefs and of a run's journal do, which may "
+            f"be kept in the same store; got {name!r}"
+        )
 
 
 @effect

@@ -6,8 +6,9 @@ look and each change is a step of its own, so that a simulation tries every inte
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, TypedDict, TypeVar, Unpack
 
 import trio
 
@@ -27,21 +28,40 @@ from lambdacat_effects.effects.beliefs import (
 )
 from lambdacat_effects.effects.effect import Plan
 from lambdacat_effects.errors import InvalidArgument, StoredValueMismatch
+from lambdacat_effects.handlers.places import Place, in_json, in_lmdb, in_redis, in_sqlite, kept_in
 from lambdacat_effects.runtime.handler import Handler
 from lambdacat_effects.runtime.pure import finish
-from lambdacat_effects.runtime.resource import Resource
 from lambdacat_effects.storage.codec import decode, encode
 from lambdacat_effects.storage.memory_store import InMemoryStore
 from lambdacat_effects.storage.port import Expect, Put, Store
 from lambdacat_effects.storage.transactions import change, look, search
 
-__all__ = ["in_memory_beliefs", "store_beliefs"]
+__all__ = [
+    "Holding",
+    "in_memory_beliefs",
+    "json_beliefs",
+    "lmdb_beliefs",
+    "redis_beliefs",
+    "sqlite_beliefs",
+    "store_beliefs",
+]
 
 A = TypeVar("A")
 
 _Change: TypeAlias = Callable[[Belief, float], Belief]
 
-_NAMESPACE: Final = "beliefs"
+_NAMESPACE: Final = "_beliefs"
+
+
+class Holding(TypedDict, total=False):
+    """How beliefs are held: the options of `store_beliefs`."""
+
+    namespace: str
+    """Whose they are, of agents that share a store."""
+    rate: float
+    """How evidence fades, per second."""
+    limit: float | None
+    """What readings are bounded by, in log-odds."""
 
 
 def in_memory_beliefs(
@@ -69,23 +89,20 @@ def in_memory_beliefs(
 
 
 def store_beliefs(
-    store: Store | Resource[Any],
-    *,
-    namespace: str = _NAMESPACE,
-    rate: float = 0.0,
-    limit: float | None = None,
+    store: Place, *, namespace: str = _NAMESPACE, rate: float = 0.0, limit: float | None = None
 ) -> Handler[Believing]:
-    """A handler that keeps beliefs in `store`, under the propositions, in `namespace`.
+    """A handler that keeps beliefs in `store`, one entry per proposition. Whoever opened the store closes it.
 
     Concurrent observers lose nothing, be they branches, runs, or processes that share the store. In a durable run on
     the same store, a change commits together with the run's journal. A `Resource` of a store, as in
-    `Resource("beliefs", lambda: LmdbStore(path))`, is opened by `run`; else whoever opened the store closes it.
+    `Resource("the beliefs", lambda: MyStore(...))`, is opened by `run`, or by `async with`.
 
+    Agents that share a store and are to believe different things have a `namespace` each, which memory does not use.
     Evidence fades by `rate` per second (see `rate_of`) when it is read, unless the reading asks for another; `limit`,
     in log-odds, bounds what readings answer, and nothing that is kept.
 
-    Raises `InvalidArgument` for a negative rate or limit, and for what is no store; performing raises
-    `StoredValueMismatch` where something else is kept under a proposition.
+    Raises `InvalidArgument` for a negative rate or limit, for a namespace that begins with "_", and for what is no
+    store; performing raises `StoredValueMismatch` where something else is kept under a proposition.
 
     >>> import trio
     >>> from lambdacat_effects import belief, observe, store_beliefs
@@ -95,15 +112,52 @@ def store_beliefs(
     >>> round(trio.run(believing.run, belief("it rains")).probability, 3)
     0.75
     """
-    if not isinstance(store, Resource):
-        if not hasattr(store, "place"):
-            raise InvalidArgument(
-                f"store_beliefs takes a store, or a Resource of one; got {store!r}. For a path there is "
-                'Resource("beliefs", lambda: LmdbStore(path))'
-            )
-        return _Keeper(lambda: store, namespace, rate, limit).handler()
-    resource = cast("Resource[Store]", store)
-    return _Keeper(lambda: resource.value, namespace, rate, limit).handler().using(resource)
+    opened, resources = kept_in(store, "store_beliefs")
+    return _Keeper(opened, namespace, rate, limit).handler().using(*resources)
+
+
+def lmdb_beliefs(path: str | os.PathLike[str], **how: Unpack[Holding]) -> Handler[Believing]:
+    """A handler that keeps beliefs in an `LmdbStore` in the directory `path`, which is made if it is not there.
+
+    With `lmdb_memory(path)` and `Durable(path)` it shares one store: in a durable run all commit in one transaction.
+    `how` has the options of `store_beliefs`: `namespace`, `rate` and `limit`. Opened by `run`, which raises
+    `StoreUnusable` if it cannot be, or by `async with`.
+
+    >>> import tempfile, trio
+    >>> from lambdacat_effects import belief, lmdb_beliefs, observe
+    >>> with tempfile.TemporaryDirectory() as path:
+    ...     trio.run(lmdb_beliefs(path).run, observe("it rains", 2.0, source="radar"))
+    ...     trio.run(lmdb_beliefs(path).run, belief("it rains")).log_odds
+    2.0
+    """
+    return store_beliefs(in_lmdb(path, "lmdb_beliefs"), **how)
+
+
+def json_beliefs(path: str | os.PathLike[str], **how: Unpack[Holding]) -> Handler[Believing]:
+    """A handler that keeps beliefs in a `JsonStore` in the directory `path`: files that people can read.
+
+    `how` has the options of `store_beliefs`: `namespace`, `rate` and `limit`. Opened by `run`, which raises
+    `StoreUnusable` if it cannot be, or by `async with`.
+    """
+    return store_beliefs(in_json(path, "json_beliefs"), **how)
+
+
+def sqlite_beliefs(path: str | os.PathLike[str], **how: Unpack[Holding]) -> Handler[Believing]:
+    """A handler that keeps beliefs in a `SqliteStore` in the file `path`, which is made if it is not there.
+
+    `how` has the options of `store_beliefs`: `namespace`, `rate` and `limit`. Opened by `run`, which raises
+    `StoreUnusable` if it cannot be, or by `async with`.
+    """
+    return store_beliefs(in_sqlite(path, "sqlite_beliefs"), **how)
+
+
+def redis_beliefs(url: str, **how: Unpack[Holding]) -> Handler[Believing]:
+    """A handler that keeps beliefs in a `RedisStore`: in the Redis or Valkey server at `url`, for many machines.
+
+    `how` has the options of `store_beliefs`: `namespace`, `rate` and `limit`. Opened by `run`, which raises
+    `StoreUnusable` if the server cannot be reached, or by `async with`.
+    """
+    return store_beliefs(in_redis(url, "redis_beliefs"), **how)
 
 
 class _Keeper:
@@ -112,6 +166,10 @@ class _Keeper:
     def __init__(self, store: Callable[[], Store], namespace: str, rate: float, limit: float | None) -> None:
         self._store = store
         self._namespace = checked_name("a namespace", namespace)
+        if namespace.startswith("_") and namespace != _NAMESPACE:
+            raise InvalidArgument(
+                f"a namespace of beliefs does not begin with '_', as that of a run's journal does; got {namespace!r}"
+            )
         self._rate = checked_rate(rate)
         if limit is not None and checked_weight("a limit", limit) < 0.0:
             raise InvalidArgument(f"a limit, in log-odds, is at least 0; got {limit!r}")

@@ -30,9 +30,9 @@ from lambdacat_effects.errors import (
     StoredValueMismatch,
     UnhandledEffect,
 )
+from lambdacat_effects.handlers.places import Place, in_json, in_lmdb, in_redis, in_sqlite, kept_in
 from lambdacat_effects.runtime.handler import Handler
 from lambdacat_effects.runtime.pure import at_once_if_it_can, finish
-from lambdacat_effects.runtime.resource import Resource
 from lambdacat_effects.storage.limits import checked_limit
 from lambdacat_effects.storage.memory_store import InMemoryStore
 from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
@@ -69,12 +69,14 @@ def in_memory(
     return keeper.handler()
 
 
-def store_memory(store: Store, *, most_bytes: int | None = None) -> Handler[Memory]:
+def store_memory(store: Place, *, most_bytes: int | None = None) -> Handler[Memory]:
     """A handler that keeps memory in `store`, which whoever opened it closes.
 
-    A value that is larger than `most_bytes` when encoded is refused with `LimitExceeded`, and nothing is written. In
-    a durable run on the same store, what is remembered is committed together with the run's journal. Raises
-    `InvalidArgument` for what is no store.
+    A `Resource` of a store, as in `Resource("the memory", lambda: MyStore(...))`, is opened by `run`, or by `async
+    with`. A value that is larger than `most_bytes` when encoded is refused with `LimitExceeded`, and nothing is
+    written. In a durable run on the same store, what is remembered is committed together with the run's journal.
+
+    Raises `InvalidArgument` for what is no store.
 
     >>> import trio
     >>> from lambdacat_effects import recall, remember, store_memory
@@ -84,13 +86,11 @@ def store_memory(store: Store, *, most_bytes: int | None = None) -> Handler[Memo
     >>> trio.run(store.get, "cats", "lives")
     b'9'
     """
-    if not hasattr(store, "place"):
-        raise InvalidArgument(
-            f"store_memory takes a store that is open; got {store!r}. For a path there is lmdb_memory(path)"
-        )
+    opened, resources = kept_in(store, "store_memory")
     checked_limit(most_bytes)
     # Of this very class: one derived from it may wait.
-    return _Keeper(lambda: store, most_bytes, waits=type(store) is not InMemoryStore).handler()
+    keeper = _Keeper(opened, most_bytes, waits=type(store) is not InMemoryStore)
+    return keeper.handler().using(*resources)
 
 
 def lmdb_memory(path: str | os.PathLike[str], *, most_bytes: int | None = None) -> Handler[Memory]:
@@ -99,18 +99,12 @@ def lmdb_memory(path: str | os.PathLike[str], *, most_bytes: int | None = None) 
     What `remember` and `forget` have answered is on the disk: it survives power cuts and the end of the process by
     whatever means. They are waited for when the plan is cancelled, so that nothing is written after the plan's end.
     `recall` reads in the event loop's thread, since that takes microseconds. Several handlers, runs and processes may
-    use one directory. For `most_bytes` see `store_memory`.
+    use one directory: `lmdb_memory(path) | lmdb_beliefs(path)` in a run of `Durable(path)` is one store, and commits
+    in one transaction. For `most_bytes` see `store_memory`.
 
     Opened by `run`, which raises `StoreUnusable` if it cannot be, or by `async with`.
     """
-    where = _checked_path("lmdb_memory", "a directory", path)
-
-    def make() -> Store:
-        from lambdacat_effects.storage import LmdbStore
-
-        return LmdbStore(where)
-
-    return _resource_memory(where, make, most_bytes)
+    return store_memory(in_lmdb(path, "lmdb_memory"), most_bytes=most_bytes)
 
 
 def json_memory(path: str | os.PathLike[str], *, most_bytes: int | None = None) -> Handler[Memory]:
@@ -119,14 +113,7 @@ def json_memory(path: str | os.PathLike[str], *, most_bytes: int | None = None) 
     As durable as `lmdb_memory`, and slower: every change writes and renames files. For `most_bytes` see
     `store_memory`. Opened by `run`, which raises `StoreUnusable` if it cannot be, or by `async with`.
     """
-    where = _checked_path("json_memory", "a directory", path)
-
-    def make() -> Store:
-        from lambdacat_effects.storage import JsonStore
-
-        return JsonStore(where)
-
-    return _resource_memory(where, make, most_bytes)
+    return store_memory(in_json(path, "json_memory"), most_bytes=most_bytes)
 
 
 def sqlite_memory(path: str | os.PathLike[str], *, most_bytes: int | None = None) -> Handler[Memory]:
@@ -135,14 +122,7 @@ def sqlite_memory(path: str | os.PathLike[str], *, most_bytes: int | None = None
     As durable as `lmdb_memory`. For `most_bytes` see `store_memory`. Opened by `run`, which raises `StoreUnusable` if
     it cannot be, or by `async with`.
     """
-    where = _checked_path("sqlite_memory", "a file", path)
-
-    def make() -> Store:
-        from lambdacat_effects.storage import SqliteStore
-
-        return SqliteStore(where)
-
-    return _resource_memory(where, make, most_bytes)
+    return store_memory(in_sqlite(path, "sqlite_memory"), most_bytes=most_bytes)
 
 
 def redis_memory(url: str, *, most_bytes: int | None = None) -> Handler[Memory]:
@@ -151,29 +131,7 @@ def redis_memory(url: str, *, most_bytes: int | None = None) -> Handler[Memory]:
     How durable it is, the server's settings decide: see `RedisStore`. For `most_bytes` see `store_memory`. Opened by
     `run`, which raises `StoreUnusable` if the server cannot be reached, or by `async with`.
     """
-    if not isinstance(cast(object, url), str) or "://" not in url:
-        raise InvalidArgument(
-            f"redis_memory takes the address of a server, as in 'redis://localhost:6379'; got {url!r}"
-        )
-
-    def make() -> Store:
-        from lambdacat_effects.storage import RedisStore
-
-        return RedisStore(url)
-
-    return _resource_memory(url.rpartition("@")[2], make, most_bytes)
-
-
-def _checked_path(caller: str, what: str, path: str | os.PathLike[str]) -> str:
-    if not isinstance(cast(object, path), (str, os.PathLike)) or not os.fspath(path):
-        raise InvalidArgument(f"{caller} takes the path of {what}; got {path!r}")
-    return os.path.abspath(path)
-
-
-def _resource_memory(where: str, make: Callable[[], Store], most_bytes: int | None) -> Handler[Memory]:
-    checked_limit(most_bytes)
-    resource = Resource(f"the memory in {where!r}", make)
-    return _Keeper(lambda: resource.value, most_bytes, waits=True).handler().using(resource)
+    return store_memory(in_redis(url, "redis_memory"), most_bytes=most_bytes)
 
 
 class _Keeper:

@@ -8,7 +8,6 @@ from typing import Any, cast
 import attrs
 
 from lambdacat_effects.effects.effect import Effect
-from lambdacat_effects.effects.memory import Remember, RememberUnlessChanged
 from lambdacat_effects.errors import NotSerialisable
 from lambdacat_effects.runtime.handler import Interposer
 
@@ -41,6 +40,7 @@ def redacting(*redact: str | Callable[[str], str]) -> Interposer:
     >>> memory.run_pure(recall("users", "7", as_type=dict))
     {'note': '[redacted], pin 1234', 'pin': 0}
     """
+    from lambdacat_effects.effects.memory import Remember, RememberUnlessChanged
     from lambdacat_effects.storage.exact.redaction import Redaction
 
     redaction = Redaction(redact)

@@ -7,8 +7,7 @@ to have it otherwise: fixed in a run on Trio, or live within a part of a plan.
 from __future__ import annotations
 
 import math
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lambdacat_effects.effects.ambient import Count, Log, NewId, Now, Random, Sleep
 from lambdacat_effects.errors import InvalidArgument, NotPure
@@ -17,6 +16,9 @@ from lambdacat_effects.runtime.live import LIVE
 from lambdacat_effects.runtime.pure import located_id, located_random
 from lambdacat_effects.runtime.run import Scope
 from lambdacat_effects.runtime.table import LOCATED, Step
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = [
     "collect_counts",
@@ -69,6 +71,8 @@ def fixed_time(start: float | datetime = 0.0) -> Handler[Sleep | Now]:
 
 
 def _epoch_seconds(start: Any) -> float:
+    from datetime import datetime
+
     if isinstance(start, datetime):
         if start.utcoffset() is None:
             raise InvalidArgument(

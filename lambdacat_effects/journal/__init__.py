@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from lambdacat_effects.journal.durable import Durable, RunInfo
+from lambdacat_effects.journal.durable import Durable
 from lambdacat_effects.journal.history import Step
 from lambdacat_effects.journal.idempotency import idempotency_key
+from lambdacat_effects.journal.questions import Question
+from lambdacat_effects.journal.standing import RunInfo
 
-__all__ = ["Durable", "RunInfo", "Step", "idempotency_key"]
+__all__ = ["Durable", "Question", "RunInfo", "Step", "idempotency_key"]

@@ -13,6 +13,7 @@ from lambdacat_effects.effects.ambient import Await, Blocking
 from lambdacat_effects.effects.concurrency import Concurrent
 from lambdacat_effects.effects.control import Timeout
 from lambdacat_effects.effects.tools import CallTool
+from lambdacat_effects.journal.showing import shown
 from lambdacat_effects.storage.exact.classes import class_name, field_names
 from lambdacat_effects.storage.exact.writing import Writer
 
@@ -32,25 +33,23 @@ class Asked(NamedTuple):
 
         >>> Asked("CallTool", {"tool": "search", "arguments": {"query": "cats"}}).text()
         "search(query='cats')"
+        >>> Asked("Blocking", {"function": "shop:pack", "isolate": "thread", "arguments": {"order": 7}}).text()
+        'pack(order=7)'
         """
         fields = dict(self.fields)
         name = fields.pop("tool", None) or fields.pop("combinator", None) or self.effect.rpartition(":")[2]
+        if "function" in fields:
+            function = fields.pop("function")
+            name = shown({"$name": function} if isinstance(function, str) else function)
+            if fields.get("isolate") == "thread":
+                del fields["isolate"]
         arguments = fields.pop("arguments", {})
-        given = [f"{key}={_shown(value)}" for key, value in sorted((fields | arguments).items())]
+        given = [f"{key}={shown(value)}" for key, value in (fields | arguments).items()]
         return f"{name}({', '.join(given)})"
 
     def key(self) -> str:
         """The same text for the same question."""
         return json.dumps([self.effect, self.fields], sort_keys=True)
-
-
-def _shown(value: Any) -> str:
-    """A class or function by its name, and all else as it is."""
-    if isinstance(value, dict):
-        parts: dict[str, Any] = cast(Any, value)
-        if list(parts) == ["$name"]:
-            return str(parts["$name"])
-    return repr(cast(object, value))
 
 
 def describe(effect: Any, writer: Writer) -> Asked:

@@ -1,9 +1,8 @@
-"""Questions to the world outside: written down, waited for, and answered by whoever comes by."""
+"""How a run asks the world outside: its question is written down, and waited for until somebody has answered."""
 
 from __future__ import annotations
 
-import json
-from typing import Any, NamedTuple
+from typing import Any
 
 import trio
 
@@ -11,15 +10,15 @@ from lambdacat_effects.effects.ambient import Await
 from lambdacat_effects.effects.durable import Ask
 from lambdacat_effects.errors import JournalUnreadable, StoredValueMismatch
 from lambdacat_effects.journal.keys import question_key, questions_of
+from lambdacat_effects.journal.questions import question_bytes, read_answer
 from lambdacat_effects.journal.records import ANSWERS, QUESTIONS
 from lambdacat_effects.journal.session import Session, Stopped
 from lambdacat_effects.runtime.interpreter import drive
 from lambdacat_effects.runtime.run import Scope
-from lambdacat_effects.storage.leaves import type_name
-from lambdacat_effects.storage.port import Delete, Put, Store
+from lambdacat_effects.storage.port import Delete, Put
 from lambdacat_effects.storage.transactions import change
 
-__all__ = ["Open", "Questions", "open_questions", "without_questions"]
+__all__ = ["Questions"]
 
 
 class Questions:
@@ -27,29 +26,40 @@ class Questions:
 
     def __init__(self) -> None:
         self._waiting: dict[str, trio.Event] = {}
+        self.open: dict[str, str] = {}
+        """What has been asked, and not answered when the run came by: the text of each, by its key."""
         self.session: Session
 
     async def ask(self, effect: Ask[Any], scope: Scope) -> Any:
         """Answer `Ask`: with the answer that was given, or when it is."""
         session = self.session
-        key = question_key(session.header.run_id, session.header.generation, session.place(scope.path))
+        place = session.place(scope.path)
+        key = question_key(session.header, place)
         session.asks = True
-        if (data := await session.store.get(ANSWERS, key)) is None:
-            await self._write(effect, key, scope)
-        while data is None:
-            if session.stopped:
-                raise Stopped
-            await self._wait(key, scope)
-            data = await session.store.get(ANSWERS, key)
-        from lambdacat_effects.storage.codec import decode  # loads cattrs
-
         try:
-            return decode(data, effect.as_type)
+            if (data := await session.store.get(ANSWERS, key)) is None:
+                self.open[key] = effect.question
+                session.questions[place] = key
+                await self._write(effect, key, scope)
+            while data is None:
+                if session.stopped:
+                    raise Stopped
+                await self._wait(key, scope)
+                data = await session.store.get(ANSWERS, key)
+        except trio.Cancelled:
+            if not session.stopped:  # nobody wants to know any more
+                self.open.pop(key, None)
+                await change(session.store, Delete(QUESTIONS, key))
+            raise
+        self.open.pop(key, None)
+        try:
+            return read_answer(session.header.run_id, effect, data)
+        except JournalUnreadable as error:
+            raise session.fail(error) from None
         except StoredValueMismatch as error:
             # Asked again at once, so that it can be answered better.
-            await session.commit(
-                scope, [session.lease.stands, Delete(ANSWERS, key), Put(QUESTIONS, key, _question(effect))]
-            )
+            question = Put(QUESTIONS, key, question_bytes(effect))
+            await session.commit(scope, [session.lease.stands, Delete(ANSWERS, key), question])
             raise session.fail(
                 StoredValueMismatch(
                     f"the answer to {effect.question!r} does not fit: {error}. Answer it again"
@@ -62,11 +72,16 @@ class Questions:
             if await self.session.store.get(ANSWERS, key) is not None:
                 event.set()
 
+    async def outlived(self) -> list[Delete]:
+        """The changes that withdraw what former lives of the run asked, and this one does not."""
+        found = await self.session.store.scan(QUESTIONS, questions_of(self.session.header.run_id))
+        return [Delete(QUESTIONS, key) for key, _ in found if key not in self.open]
+
     async def _write(self, effect: Ask[Any], key: str, scope: Scope) -> None:
         session = self.session
-        if await session.store.get(QUESTIONS, key) is None:
-            question = Put(QUESTIONS, key, _question(effect))
-            await session.commit(scope, [session.lease.stands, question])
+        question = question_bytes(effect)
+        if await session.store.get(QUESTIONS, key) != question:
+            await session.commit(scope, [session.lease.stands, Put(QUESTIONS, key, question)])
 
     async def _wait(self, key: str, scope: Scope) -> None:
         session = self.session
@@ -80,50 +95,6 @@ class Questions:
         session.look_around()
         try:
             await drive(Await(event.wait), *scope)
-        except trio.Cancelled:
-            if not session.stopped:  # nobody wants to know any more
-                await change(session.store, Delete(QUESTIONS, key))
-            raise
         finally:
             session.parked -= patient
             self._waiting.pop(key, None)
-
-
-def _question(effect: Ask[Any]) -> bytes:
-    return json.dumps({"question": effect.question, "type": type_name(effect.as_type)}).encode()
-
-
-async def without_questions(store: Store, run_id: str) -> list[Delete]:
-    """The changes that remove a run's questions and answers."""
-    prefix = questions_of(run_id)
-    return [
-        Delete(space, key) for space in (QUESTIONS, ANSWERS) for key, _ in await store.scan(space, prefix)
-    ]
-
-
-class Open(NamedTuple):
-    """A question that nobody has answered."""
-
-    key: str
-    text: str
-    type: str
-    """What its answer is to be."""
-    data: bytes
-    """The question as it lies in the store."""
-
-
-async def open_questions(store: Store, run_id: str) -> list[Open]:
-    """The questions of a run that nobody has answered. Raises `JournalUnreadable`."""
-    found = await store.scan(QUESTIONS, questions_of(run_id))
-    return [Open(key, *_read_question(run_id, data), data) for key, data in found]
-
-
-def _read_question(run_id: str, data: bytes) -> tuple[str, str]:
-    try:
-        parts = json.loads(data)
-        return str(parts["question"]), str(parts["type"])
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise JournalUnreadable(
-            f"a question of the run {run_id!r} cannot be read ({type(error).__name__}: {error}): it is damaged. "
-            "Nothing was changed; restore the store from a backup"
-        ) from None

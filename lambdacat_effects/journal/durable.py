@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Self, TypeAlias, TypeVar, TypeVarTuple, cast
 
-import attrs
 import trio
 
 from lambdacat_effects.algebra.result import Err, Ok
@@ -23,36 +21,25 @@ from lambdacat_effects.effects.ambient import (
     Random,
     Sleep,
 )
-from lambdacat_effects.effects.durable import Ask, ContinueAsNew, Continued, Patched
+from lambdacat_effects.effects.durable import Ask, ContinueAsNew, Patched
 from lambdacat_effects.effects.effect import Effect, Performs
-from lambdacat_effects.errors import InvalidArgument, RunCancelled, RunInUse, UnknownRun
-from lambdacat_effects.journal.asking import Open, open_questions, without_questions
-from lambdacat_effects.journal.clearing import removed
+from lambdacat_effects.errors import InvalidArgument, JournalUnreadable, RunInUse
+from lambdacat_effects.journal.entries import read_entries
 from lambdacat_effects.journal.history import Step, steps_of
-from lambdacat_effects.journal.keys import entries_of, entries_of_all
-from lambdacat_effects.journal.leases import acquire, is_held
-from lambdacat_effects.journal.naming import arguments_of, function_called, name_of, read_arguments
-from lambdacat_effects.journal.numbers import Numbers
-from lambdacat_effects.journal.performing import DurableHandler, Programs, outcome_of
-from lambdacat_effects.journal.records import (
-    ANSWERS,
-    CANCELS,
-    ENTRIES,
-    FENCES,
-    LEASES,
-    QUESTIONS,
-    RUNS,
-    Header,
-)
-from lambdacat_effects.journal.session import Session, exactly, load, read_record
+from lambdacat_effects.journal.keeping import beginning, cleared, forgotten, known, readable
+from lambdacat_effects.journal.keys import entries_of
+from lambdacat_effects.journal.opening import Opening, Performer, programs
+from lambdacat_effects.journal.performing import outcome_of
+from lambdacat_effects.journal.questions import Question, give_answer, open_questions
+from lambdacat_effects.journal.records import CANCELS, ENTRIES, RUNS, Header
+from lambdacat_effects.journal.standing import RunInfo, all_infos, info_of
 from lambdacat_effects.runtime.events import Listener
 from lambdacat_effects.runtime.handler import Handler
 from lambdacat_effects.runtime.resource import Resource
-from lambdacat_effects.runtime.run import Run
 from lambdacat_effects.storage.exact.redaction import Redact, Redaction
-from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
+from lambdacat_effects.storage.port import Expect, Put, Store
 
-__all__ = ["Durable", "RunInfo"]
+__all__ = ["Durable"]
 
 A = TypeVar("A")
 E = TypeVar("E", bound=Effect[Any])
@@ -76,32 +63,6 @@ _Given: TypeAlias = (
     | Patched
     | ContinueAsNew
 )
-
-
-@attrs.frozen
-class RunInfo:
-    """How a run stands."""
-
-    run_id: str
-    plan: str
-    """The function that makes its plan, as "module:function"."""
-    status: str
-    """"running" (somebody performs it), "interrupted" (nobody does: resume it), "suspended" (it waits for an answer),
-    "succeeded", "failed" or "cancelled"."""
-    created: float
-    """Seconds since the Unix epoch."""
-    changed: float
-    """When its status changed last, in seconds since the Unix epoch."""
-    generation: int
-    """How often it has continued as new."""
-    questions: tuple[str, ...] = ()
-    """What it asks, and nobody has answered."""
-    note: str | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether it has an outcome."""
-        return self.status in ("succeeded", "failed", "cancelled")
 
 
 class Durable:
@@ -136,11 +97,8 @@ class Durable:
             raise InvalidArgument(f"lease is a number of seconds, more than 0; got {lease!r}")
         if most_bytes < 1:
             raise InvalidArgument(f"most_bytes is a number of bytes, at least 1; got {most_bytes!r}")
-        self._lease = lease
-        self._most_bytes = most_bytes
-        self._numbers = Numbers()
-        self._redaction = Redaction(redact)
         self._resource: Resource[Store] = Resource(f"the journal in {store!r}", lambda: _opened_store(store))
+        self._opening = Opening(self._resource, lease, most_bytes, Redaction(redact))
 
     # Performing
 
@@ -158,12 +116,64 @@ class Durable:
         `make` is a function at the top of a module, and its arguments can be stored: the plan is made again from them
         in another process. `note` is kept with the run.
 
-        Raises `RunInUse` if there is a run of this id; `RunSuspended` when it can go on only after an answer;
-        `RunCancelled` when it is cancelled; `NotSerialisable` for an argument or an answer that cannot be kept.
+        Raises `RunInUse` if there is a run of this id (`run_or_resume` goes on with it); `RunSuspended` when it can
+        go on only after an answer; `RunCancelled` when it is cancelled; `LeaseLost` if another process has taken it
+        over; `NotSerialisable` for an argument or an answer that cannot be kept, `LimitExceeded` for one that is too
+        large; `InvalidArgument` for a function that is not found by its name.
+
+        >>> import trio
+        >>> from lambdacat_effects import Durable, in_memory, remember
+        >>> from lambdacat_effects.storage import InMemoryStore
+        >>> durable = Durable(InMemoryStore())
+        >>> trio.run(lambda: durable.run("greet-1", remember, "cats", "felix", 9, handlers=in_memory()))
+        >>> trio.run(durable.info, "greet-1").status
+        'succeeded'
         """
-        header = self._header(run_id, make, args, note)
-        handler = self._handler(run_id, handlers, header=header, only_new=True)
-        return await handler.run(cast(Any, make)(*args), name=run_id, listen=listen)
+        new = beginning(run_id, make, args, note)
+        handler = self._opening.handler(run_id, handlers, new=new, if_found="refuse", make=make)
+        performer = Performer(self._opening, run_id, handlers, make, listen)
+        return cast(A, await performer.perform(handler, cast(Any, make)(*args)))
+
+    async def run_or_resume(
+        self,
+        run_id: str,
+        make: Callable[[*Ts], Performs[E | _Given, A]],
+        *args: *Ts,
+        handlers: Handler[E],
+        listen: Listener | None = None,
+        note: str | None = None,
+    ) -> A:
+        """Perform the plan `make(*args)` as the run `run_id`, whatever there is of it: begin it, let it go on where
+        it stopped, or answer its outcome, if it has ended. For a service that may be restarted at any moment, and for
+        requests that may come twice.
+
+        Raises `RunMismatch` if there is a run of this id that was begun with another plan or other arguments;
+        `RunInUse` while somebody else performs it; `JournalUnreadable`, `NondeterminismError` as `resume` does; and
+        whatever `run` raises.
+
+        >>> import trio
+        >>> from lambdacat_effects import Durable, NewId, ambient
+        >>> from lambdacat_effects.storage import InMemoryStore
+        >>> async def drawn_twice():
+        ...     durable = Durable(InMemoryStore())
+        ...     drawn = [await durable.run_or_resume("draw-1", NewId, handlers=ambient) for _ in range(2)]
+        ...     return drawn[0] == drawn[1]
+        >>> trio.run(drawn_twice)
+        True
+        """
+        new = beginning(run_id, make, args, note)
+        handler = self._opening.handler(run_id, handlers, new=new, if_found="compare", make=make)
+        async with self._resource as store:
+            found = await store.get(RUNS, run_id)
+            plan: Any = None
+            if found is not None:
+                header = Header.decode(run_id, found)
+                new.check_is(header)
+                if header.outcome is not None:
+                    return cast(A, outcome_of(header))
+                plan = programs(make).plan(header)
+            performer = Performer(self._opening, run_id, handlers, make, listen)
+            return cast(A, await performer.perform(handler, plan or cast(Any, make)(*args)))
 
     async def resume(
         self,
@@ -177,15 +187,31 @@ class Durable:
 
         `make` is the function that makes its plan, where it cannot be imported by the name it had.
 
-        Raises as `run` does; `UnknownRun` if there is none of this id, and `NondeterminismError` if its plan asks for
-        something else than it did.
+        Raises as `run` does; `UnknownRun` if there is none of this id, or its function cannot be imported;
+        `NondeterminismError` if its plan asks for something else than it did; `JournalUnreadable` if what is kept of
+        it is damaged, or of a newer format.
+
+        >>> import trio
+        >>> from lambdacat_effects import Durable, ambient, ask
+        >>> from lambdacat_effects.errors import RunSuspended
+        >>> from lambdacat_effects.storage import InMemoryStore
+        >>> async def asked_and_answered():
+        ...     durable = Durable(InMemoryStore())
+        ...     try:
+        ...         await durable.run("cat-1", ask, "Which cat?", handlers=ambient)
+        ...     except RunSuspended:
+        ...         await durable.answer("cat-1", "Felix")
+        ...     return await durable.resume("cat-1", handlers=ambient)
+        >>> trio.run(asked_and_answered)
+        'Felix'
         """
         async with self._resource as store:
-            header = await _known(store, run_id)
+            header = await known(store, run_id)
             if header.outcome is not None:
                 return outcome_of(header)
-            handler = self._handler(run_id, handlers, make=make)
-            return await handler.run(self._programs(make).plan(header), name=run_id, listen=listen)
+            handler = self._opening.handler(run_id, handlers, make=make)
+            performer = Performer(self._opening, run_id, handlers, make, listen)
+            return await performer.perform(handler, programs(make).plan(header))
 
     async def resume_all(
         self, *, handlers: Handler[Any] | Callable[[RunInfo], Handler[Any]], listen: Listener | None = None
@@ -193,7 +219,23 @@ class Durable:
         """Resume every run that nobody performs and that can go on, all at the same time; answers how each ended.
 
         `handlers` are those of all runs, or a function from a run to its own. A run that waits for an answer is left
-        alone.
+        alone; one that cannot be read is among the answers, with its `JournalUnreadable`.
+
+        >>> import trio
+        >>> from lambdacat_effects import Durable, ambient, ask
+        >>> from lambdacat_effects.errors import RunSuspended
+        >>> from lambdacat_effects.storage import InMemoryStore
+        >>> async def answered_meanwhile():
+        ...     durable = Durable(InMemoryStore())
+        ...     for name in ("one", "two"):
+        ...         try:
+        ...             await durable.run(name, ask, "Which cat?", handlers=ambient)
+        ...         except RunSuspended:
+        ...             pass
+        ...     await durable.answer("two", "Felix")
+        ...     return await durable.resume_all(handlers=ambient)
+        >>> trio.run(answered_meanwhile)
+        {'two': Ok(value='Felix')}
         """
         outcomes: dict[str, Ok[Any] | Err[Exception]] = {}
         given: Any = handlers
@@ -211,8 +253,10 @@ class Durable:
             infos = await self.runs()  # not in the nursery, which would make a group of its error
             async with trio.open_nursery() as nursery:
                 for info in infos:
-                    if info.status == "interrupted" or (info.status == "suspended" and not info.questions):
+                    if info.status == "interrupted":
                         nursery.start_soon(one, info)
+                    elif info.status == "unreadable":
+                        outcomes[info.run_id] = Err(JournalUnreadable(info.problem))
         return outcomes
 
     def prepared(
@@ -225,59 +269,101 @@ class Durable:
         """A plan and the handlers that perform it as the run `run_id`, new or resumed: for `run_pure`, and for
         simulations, which perform plans themselves.
 
-        >>> from lambdacat_effects import Durable, NewId, ambient
+        Raises `InvalidArgument` and `NotSerialisable` as `run` does; all else is raised where the plan is performed.
+
+        >>> from lambdacat_effects import Durable, in_memory, remember
         >>> from lambdacat_effects.storage import InMemoryStore
-        >>> def draw():
-        ...     return (yield from NewId())
+        >>> durable = Durable(InMemoryStore())
+        >>> plan, handlers = durable.prepared("greet-1", remember, "cats", "felix", 9, handlers=in_memory())
+        >>> handlers.run_pure(plan)
         """
-        header = self._header(run_id, make, args, None)
-        return cast(Any, make)(*args), self._handler(run_id, handlers, header=header, make=make)
+        new = beginning(run_id, make, args, None)
+        return cast(Any, make)(*args), self._opening.handler(run_id, handlers, new=new, make=make)
 
     # From outside
 
-    async def answer(self, run_id: str, value: object, *, question: str | None = None) -> None:
-        """Answer what a run asks, from anywhere. It goes on when it is resumed, or at once where it is performed.
+    async def questions(self, run_id: str) -> list[Question]:
+        """What a run asks, and nobody has answered, in the order of the plan. Of each its text, where in the plan it
+        is asked, and of which type its answer is to be.
 
-        `question` is the question's text, if there are several.
+        Raises `UnknownRun`, `JournalUnreadable`.
 
-        Raises `UnknownRun`; `InvalidArgument` if it asks nothing, or not that, or something whose answer is of
-        another type; `NotSerialisable`.
+        >>> import trio
+        >>> from lambdacat_effects import Durable, ambient, ask
+        >>> from lambdacat_effects.errors import RunSuspended
+        >>> from lambdacat_effects.storage import InMemoryStore
+        >>> async def asked():
+        ...     durable = Durable(InMemoryStore())
+        ...     try:
+        ...         await durable.run("cat-1", ask, "Which cat?", handlers=ambient)
+        ...     except RunSuspended:
+        ...         return await durable.questions("cat-1")
+        >>> trio.run(asked)
+        [Question(text='Which cat?', at='1', type='str')]
         """
         async with self._resource as store:
-            await _known(store, run_id)
-            asked = await open_questions(store, run_id)
-            fitting = [one for one in asked if question is None or one.text == question]
-            if len(fitting) != 1:
-                shown = "; ".join(repr(one.text) for one in asked) or "nothing"
-                raise InvalidArgument(
-                    f"the run {run_id!r} asks {shown}: "
-                    + ("say which question is answered" if len(fitting) > 1 else "there is no such question")
-                )
-            [found] = fitting
-            _check_type(found, value)
-            from lambdacat_effects.storage.codec import encode  # loads cattrs
+            await known(store, run_id)
+            return await open_questions(store, run_id)
 
-            written = await store.batch(
-                [
-                    Expect(QUESTIONS, found.key, found.data),
-                    Delete(QUESTIONS, found.key),
-                    Put(ANSWERS, found.key, encode(value)),
-                ]
-            )
-            if not written:
-                raise InvalidArgument(
-                    f"{found.text!r} was answered by somebody else meanwhile, or is not asked any more"
-                )
+    async def answer(
+        self, run_id: str, value: object, *, question: str | None = None, at: str | None = None
+    ) -> None:
+        """Answer what a run asks, from anywhere. It goes on when it is resumed, or at once where it is performed.
+
+        If it asks several things, `question` is the text of the one that is answered, and `at` the place where it is
+        asked (`Question.at`), which tells apart what has the same text. `value` is of the type that the question
+        wants, or the plain JSON that is stored for it. If a class in that type cannot be imported here, the run
+        checks the answer when it is resumed, and asks again if it does not fit.
+
+        Raises `UnknownRun`; `InvalidArgument` if it asks nothing, or not that, or something whose answer is of
+        another type; `NotSerialisable`; `JournalUnreadable`.
+
+        >>> import trio
+        >>> from lambdacat_effects import Durable, ambient, ask
+        >>> from lambdacat_effects.errors import RunSuspended
+        >>> from lambdacat_effects.storage import InMemoryStore
+        >>> async def answered():
+        ...     durable = Durable(InMemoryStore())
+        ...     try:
+        ...         await durable.run("cat-1", ask, "Which cat?", handlers=ambient)
+        ...     except RunSuspended:
+        ...         [question] = await durable.questions("cat-1")
+        ...         await durable.answer("cat-1", "Felix", at=question.at)
+        ...     return (await durable.info("cat-1")).questions
+        >>> trio.run(answered)
+        ()
+        """
+        async with self._resource as store:
+            await known(store, run_id)
+            await give_answer(store, run_id, value, question, at)
 
     async def cancel(self, run_id: str) -> None:
         """Ask a run to end: it is cancelled where it is performed, or when it is resumed, and its clean-up is done.
+        Its outcome is `RunCancelled`.
 
-        Does nothing if it has ended. Raises `UnknownRun`.
+        Does nothing if it has ended. Raises `UnknownRun`, `JournalUnreadable`.
+
+        >>> import trio
+        >>> from lambdacat_effects import Durable, ambient, ask
+        >>> from lambdacat_effects.errors import RunCancelled, RunSuspended
+        >>> from lambdacat_effects.storage import InMemoryStore
+        >>> async def cancelled():
+        ...     durable = Durable(InMemoryStore())
+        ...     try:
+        ...         await durable.run("cat-1", ask, "Which cat?", handlers=ambient)
+        ...     except RunSuspended:
+        ...         await durable.cancel("cat-1")
+        ...     try:
+        ...         await durable.resume("cat-1", handlers=ambient)
+        ...     except RunCancelled as error:
+        ...         return str(error)
+        >>> trio.run(cancelled)
+        "the run 'cat-1' was cancelled"
         """
         async with self._resource as store:
             while True:
                 data = await store.get(RUNS, run_id)
-                header = await _known(store, run_id) if data is None else Header.decode(run_id, data)
+                header = await known(store, run_id) if data is None else Header.decode(run_id, data)
                 if header.outcome is not None:
                     return
                 # Or it would be left for a run to come, where this one ends at the same moment and is forgotten.
@@ -285,58 +371,87 @@ class Durable:
                     return
 
     async def runs(self) -> list[RunInfo]:
-        """All runs, the oldest first."""
+        """All runs, the oldest first. Those that cannot be read come last, and say why.
+
+        >>> import trio
+        >>> from lambdacat_effects import Durable
+        >>> from lambdacat_effects.storage import InMemoryStore
+        >>> trio.run(Durable(InMemoryStore()).runs)
+        []
+        """
         async with self._resource as store:
-            headers = [Header.decode(run_id, data) for run_id, data in await store.scan(RUNS)]
-            return [await _info(store, header) for header in sorted(headers, key=lambda h: h.number)]
+            return await all_infos(store)
 
     async def info(self, run_id: str) -> RunInfo:
-        """How a run stands. Raises `UnknownRun`."""
+        """How a run stands. Raises `UnknownRun`, `JournalUnreadable`.
+
+        >>> import trio
+        >>> from lambdacat_effects import Durable, in_memory, remember
+        >>> from lambdacat_effects.storage import InMemoryStore
+        >>> durable = Durable(InMemoryStore())
+        >>> trio.run(lambda: durable.run("greet-1", remember, "cats", "felix", 9, handlers=in_memory()))
+        >>> info = trio.run(durable.info, "greet-1")
+        >>> info.status, info.ended, info.questions
+        ('succeeded', True, ())
+        """
         async with self._resource as store:
-            return await _info(store, await _known(store, run_id))
+            return await info_of(store, await known(store, run_id))
 
     async def history(self, run_id: str) -> list[Step]:
-        """What a run has done, in order, since it last continued as new. Raises `UnknownRun`, `JournalUnreadable`."""
+        """What a run has done, in order, since it last continued as new. Raises `UnknownRun`, `JournalUnreadable`.
+
+        >>> import trio
+        >>> from lambdacat_effects import Durable, in_memory, remember
+        >>> from lambdacat_effects.storage import InMemoryStore
+        >>> durable = Durable(InMemoryStore())
+        >>> trio.run(lambda: durable.run("greet-1", remember, "cats", "felix", 9, handlers=in_memory()))
+        >>> for step in trio.run(durable.history, "greet-1"):
+        ...     print(step.place, step.effect, step.what)
+        1 Remember(namespace='cats', key='felix', value=9) answered
+        """
         async with self._resource as store:
-            header = await _known(store, run_id)
-            records = [
-                read_record(header, key, data) for key, data in await store.scan(ENTRIES, entries_of(header))
-            ]
-            return steps_of(records)
+            header = await known(store, run_id)
+            return steps_of(read_entries(header, await store.scan(ENTRIES, entries_of(header))).records)
 
     async def compact(self, run_id: str | None = None) -> int:
         """Remove the journal of a run that has ended, or of all of those; their outcomes stay. Answers how many
-        records were removed. The store gives the room back with `Store.compact`."""
+        records were removed. The store gives the room back with `Store.compact`.
+
+        Runs that have not ended, or cannot be read, are left as they are. Raises `UnknownRun`, and
+        `JournalUnreadable` if the run that is named cannot be read.
+
+        >>> import trio
+        >>> from lambdacat_effects import Durable, in_memory, remember
+        >>> from lambdacat_effects.storage import InMemoryStore
+        >>> durable = Durable(InMemoryStore())
+        >>> trio.run(lambda: durable.run("greet-1", remember, "cats", "felix", 9, handlers=in_memory()))
+        >>> trio.run(durable.compact)
+        1
+        """
         async with self._resource as store:
-            if run_id is None:
-                headers = [Header.decode(key, data) for key, data in await store.scan(RUNS)]
-            else:
-                headers = [await _known(store, run_id)]
-            return sum([await _cleared(store, header) for header in headers if header.outcome is not None])
+            headers = await readable(store) if run_id is None else [await known(store, run_id)]
+            return sum([await cleared(store, header) for header in headers if header.outcome is not None])
 
     async def forget(self, run_id: str, *, force: bool = False) -> None:
         """Remove a run that has ended, altogether, so that its id is free.
 
         With `force` also one that has not, such as one whose code is gone: neither its clean-up nor its compensation
-        is done, and what it has changed stays.
+        is done, and what it has changed stays. And one that cannot be read.
 
-        Raises `UnknownRun`; `RunInUse` if it has not ended, or, with `force`, while somebody performs it.
+        Raises `UnknownRun`; `RunInUse` if it has not ended, or, with `force`, while somebody performs it;
+        `JournalUnreadable` without `force`.
+
+        >>> import trio
+        >>> from lambdacat_effects import Durable, in_memory, remember
+        >>> from lambdacat_effects.storage import InMemoryStore
+        >>> durable = Durable(InMemoryStore())
+        >>> trio.run(lambda: durable.run("greet-1", remember, "cats", "felix", 9, handlers=in_memory()))
+        >>> trio.run(durable.forget, "greet-1")
+        >>> trio.run(durable.runs)
+        []
         """
         async with self._resource as store:
-            header = await _known(store, run_id)
-            if header.outcome is None:
-                if not force:
-                    raise RunInUse(
-                        f"the run {run_id!r} has not ended: cancel it first, and resume it; or, if its code is gone, "
-                        "`forget` it with `force=True`, without its clean-up"
-                    )
-                header = await _ended(store, run_id, self._lease)
-            await _cleared(store, header)
-            data = await store.get(RUNS, run_id)
-            if data is not None and Header.decode(run_id, data).number == header.number:
-                # Else another process has forgotten it, too, and perhaps begun a new one.
-                gone = [Delete(space, run_id) for space in (RUNS, FENCES, LEASES, CANCELS)]
-                await store.batch([Expect(RUNS, run_id, data), *gone])
+            await forgotten(store, run_id, self._opening.lease, force=force)
 
     async def __aenter__(self) -> Self:
         """Open the store, for several runs."""
@@ -346,89 +461,6 @@ class Durable:
     async def __aexit__(self, *exc_info: Any) -> None:
         """Close it."""
         await self._resource.__aexit__()
-
-    # How runs are opened
-
-    def _header(
-        self, run_id: str, make: Any, args: tuple[Any, ...], note: str | None
-    ) -> Callable[[int, float], Header]:
-        if not isinstance(cast(object, run_id), str) or not run_id or "\0" in run_id:
-            raise InvalidArgument(f"a run id is a non-empty text without NUL; got {run_id!r}")
-        name = name_of(make)
-        arguments = arguments_of(name, args, {})
-        return lambda number, now: Header(
-            run_id, number, name, arguments, "running", now, changed=now, note=note
-        )
-
-    def _programs(self, make: Callable[..., Performs[Any, Any]] | None) -> Programs:
-        def plan(header: Header) -> Performs[Any, Any]:
-            function = make if make is not None and not header.generation else function_called(header.plan)
-            args, kwargs = read_arguments(header.arguments)
-            return function(*args, **kwargs)
-
-        def renamed(header: Header, continued: Continued) -> Header:
-            effect = continued.effect
-            name = name_of(effect.make)
-            arguments = arguments_of(name, effect.args, effect.kwargs)
-            return attrs.evolve(header, plan=name, arguments=arguments, generation=header.generation + 1)
-
-        return Programs(plan, renamed)
-
-    def _handler(
-        self,
-        run_id: str,
-        handlers: Handler[E],
-        *,
-        header: Callable[[int, float], Header] | None = None,
-        make: Callable[..., Performs[Any, Any]] | None = None,
-        only_new: bool = False,
-    ) -> DurableHandler[E]:
-        if not isinstance(cast(object, handlers), Handler):
-            raise InvalidArgument(f"handlers= takes handlers, such as `call_tools(...)`; got {handlers!r}")
-
-        def opening(run: Run) -> Any:
-            return self._opened(run_id, run, header, only_new=only_new)
-
-        return DurableHandler(handlers, opening, self._programs(make))
-
-    @asynccontextmanager
-    async def _opened(
-        self, run_id: str, run: Run, new: Callable[[int, float], Header] | None, *, only_new: bool
-    ) -> AsyncGenerator[Session, None]:
-        async with self._resource as store:
-            created: Header | None = None
-
-            async def beginning() -> list[Change]:
-                nonlocal created
-                created = None
-                found = await store.get(RUNS, run_id)
-                if found is not None and only_new:
-                    raise RunInUse(_taken(Header.decode(run_id, found)))
-                if found is not None or new is None:
-                    return []
-                created = new(await self._numbers.next(store, run), run.clock.now())
-                return [Expect(RUNS, run_id, None), Put(RUNS, run_id, created.encode())]
-
-            lease = await acquire(store, run_id, self._lease, run.clock.now(), beginning)
-            session: Session | None = None
-            try:
-                if created is None:
-                    header = await _known(store, run_id)
-                    session = await load(store, header, lease, self._redaction, self._most_bytes)
-                else:
-                    session = Session(store, created, lease, self._redaction, self._most_bytes)
-                yield session
-            except (Exception, trio.Cancelled):
-                raise
-            except BaseException:
-                if session is not None and not session.stopped:
-                    session.died = True
-                raise
-            finally:
-                lease.forget()
-                if not lease.given_back and (session is None or not session.died):
-                    with nullcontext() if run.alone else trio.CancelScope(shield=True):
-                        await store.batch(lease.released())
 
 
 @asynccontextmanager
@@ -440,82 +472,3 @@ async def _opened_store(given: Store | str | os.PathLike[str]) -> AsyncGenerator
 
     async with LmdbStore(given) as store:
         yield store
-
-
-async def _known(store: Store, run_id: str) -> Header:
-    data = await store.get(RUNS, run_id)
-    if data is None:
-        raise UnknownRun(
-            f"there is no run {run_id!r} in this store: see `Durable.runs()` for those there are"
-        )
-    return Header.decode(run_id, data)
-
-
-def _taken(header: Header) -> str:
-    ended = header.outcome is not None
-    what = f"has {header.status}" if ended else "has not ended"
-    do = "`forget` it" if ended else "`resume` it"
-    return f"there is a run {header.run_id!r} already, of {header.plan}, which {what}: {do}, or choose another id"
-
-
-async def _info(store: Store, header: Header) -> RunInfo:
-    status: str = header.status
-    questions = await open_questions(store, header.run_id) if header.outcome is None else []
-    if header.outcome is None and await is_held(store, header.run_id, time.time()):
-        status = "running"
-    elif status == "running":
-        status = "interrupted"
-    return RunInfo(
-        header.run_id,
-        header.plan,
-        status,
-        header.created,
-        header.changed,
-        header.generation,
-        tuple([question.text for question in questions]),
-        header.note,
-    )
-
-
-async def _ended(store: Store, run_id: str, seconds: float) -> Header:
-    """End a run that nobody performs, where it is. It has an outcome before its journal goes: what is left of that is
-    never taken for the whole."""
-    lease = await acquire(store, run_id, seconds, time.time())
-    try:
-        header = await _known(store, run_id)
-        if header.outcome is None:
-            error = RunCancelled(f"the run {run_id!r} was forgotten before it had ended")
-            header.status, header.outcome = "cancelled", [exactly().write(error)]
-            await store.batch([lease.stands, Put(RUNS, run_id, header.encode())])
-        return header
-    finally:
-        lease.forget()
-        await store.batch(lease.released())
-
-
-async def _cleared(store: Store, header: Header) -> int:
-    # Those of former generations, too, if a process died before it had removed them.
-    entries = await store.scan(ENTRIES, entries_of_all(header))
-    for batch in removed([key for key, _ in reversed(entries)]):
-        await store.batch(batch)
-    await store.batch(await without_questions(store, header.run_id))
-    return len(entries)
-
-
-_TYPES: Mapping[str, type] = {
-    "str": str,
-    "bool": bool,
-    "int": int,
-    "float": float,
-    "list": list,
-    "dict": dict,
-}
-
-
-def _check_type(question: Open, value: object) -> None:
-    expected = _TYPES.get(question.type)
-    if expected is None or type(value) is expected or (expected is float and type(value) is int):
-        return
-    raise InvalidArgument(
-        f"{question.text!r} is to be answered with a value of type {question.type}; got {value!r}"
-    )

@@ -30,6 +30,8 @@ _SAYS: Final = {
 _FATES: Final = {
     "w": "won", "a": "answered", "f": "failed", "l": "failed late", "c": "cancelled", "n": "not begun",
 }  # fmt: skip
+_NOTHING: Final = {"Sleep": "over", "Remember": "done", "Forget": "done"}
+"""What is said of effects that never answer anything."""
 _MOST_NAMED = 3
 """How many branches of one fate are named; of more it is said how many they are."""
 
@@ -68,8 +70,8 @@ class Step:
         'branch 0 won; branch 1 was cancelled'
         """
         if self.what == "answered":
-            slept = self.plain is None and self.effect.startswith("Sleep(")
-            return "over" if slept else shown(self.plain)
+            nothing = _NOTHING.get(self.effect.partition("(")[0]) if self.plain is None else None
+            return nothing or shown(self.plain)
         if self.what == "failed":
             return f"failed: {error_text(self.plain)}"
         if self.what == "began":
@@ -102,7 +104,7 @@ def moment(seconds: float) -> str:
 def steps_of(records: Iterable[Record]) -> list[Step]:
     """The records as steps."""
     return [
-        Step(number, place_text(r.place), _SAYS[r.kind], _effect(r.asked), _outcome(r), r.data)
+        Step(number, place_text(r.place), _SAYS[r.kind], _effect(r), _outcome(r), r.data)
         for number, r in enumerate(records, 1)
     ]
 
@@ -133,18 +135,6 @@ def _fate(fate: str, branches: list[int]) -> str:
     return f"branch{'' if one else 'es'} {', '.join(map(str, branches))} {verb}{fate}"
 
 
-def _effect(asked: str) -> str:
-    name, fields, *text = json.loads(asked)
-    if text:  # it was too long to be kept
-        return str(text[0])
-    arguments = dict(fields)
-    called = arguments.pop("tool", None) or arguments.pop("combinator", None)
-    if "function" in arguments:
-        arguments.pop("isolate", None)
-        called = arguments.pop("function")
-        called = called.rpartition(":")[2] if isinstance(called, str) else shown(called)
-    arguments |= arguments.pop("arguments", {})
-    if name == "Ask" and arguments.get("as_type") == {"$name": "str"}:
-        del arguments["as_type"]
-    given = ", ".join([f"{key}={shown(value)}" for key, value in arguments.items()])
-    return f"{called or name.rpartition(':')[2]}({given})"
+def _effect(record: Record) -> str:
+    _, _, *text = json.loads(record.asked)
+    return str(text[0]) if text else record.text()  # the former is what is left of a long one

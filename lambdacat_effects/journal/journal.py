@@ -19,7 +19,7 @@ from lambdacat_effects.errors import JournalUnreadable, Misuse, PlanTimeout
 from lambdacat_effects.journal.committing import Commit, Settle
 from lambdacat_effects.journal.deciding import InTurn, out_of_time, perform_in_turn, winners
 from lambdacat_effects.journal.idempotency import in_flight
-from lambdacat_effects.journal.records import Kind, Place, Record, asked_text, place_text
+from lambdacat_effects.journal.records import Kind, Place, Record, asked_text, place_text, told_apart
 from lambdacat_effects.journal.regions import Region, deadline_in_force
 from lambdacat_effects.journal.session import Session, Slot, Stopped
 from lambdacat_effects.runtime.boundary import Crossing, Decision
@@ -111,7 +111,7 @@ def _found(session: Session, place: Place, asked: str) -> Slot | None:
         return None
     record = slot.final or slot.cut or slot.started
     if record is not None and record.asked != asked:
-        raise session.mismatch(place, record.text(), asked_text(asked))
+        raise session.mismatch(place, *told_apart(record.asked, asked))
     slot.used = True
     return slot
 
@@ -164,7 +164,8 @@ async def _again(session: Session, crossing: Crossing, place: Place, record: Rec
         raise session.fail(
             JournalUnreadable(
                 f"the run {session.header.run_id!r} cannot be resumed: the answer of {record.text()} at "
-                f"{place_text(place)} cannot be read: answer{misfit.place} {misfit.problem}"
+                f"{place_text(place)} cannot be read: answer{misfit.place} {misfit.problem}. Resume it with the code "
+                "it began with, or restore the store from a backup"
             )
         ) from None
     raise error
@@ -172,10 +173,16 @@ async def _again(session: Session, crossing: Crossing, place: Place, record: Rec
 
 async def _cancelled_again(session: Session, crossing: Crossing, place: Place) -> NoReturn:
     """Be cancelled here, as before: by the region around, or by whoever will decide so again."""
+    has_cut = False
     for region, _ in session.around(place):
         # A branch that ended by itself was cancelled within, by a scope of Trio that its plan opened: it will pass.
         if region.cancelled or region.was_cut or not deadline_in_force(crossing.run):
+            has_cut = True
             await region.cut()
+    if has_cut and not deadline_in_force(crossing.run):
+        # Within a shield, which the region does not reach: it would wait for ever.
+        asked = asked_text(session.asked(crossing.effect))
+        raise session.mismatch(place, "nothing that could be cancelled in this clean-up", asked)
     await crossing.perform(Sleep(math.inf))
     raise AssertionError("a sleep for ever has ended")
 

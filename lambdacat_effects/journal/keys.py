@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from lambdacat_effects.journal.records import Header, Place, place_text
 
-__all__ = ["entries_of", "entries_of_all", "entry_key", "question_key", "questions_of"]
+__all__ = [
+    "entries_of",
+    "entries_of_all",
+    "entry_key",
+    "place_asked",
+    "question_key",
+    "questions_of",
+    "run_number",
+]
 
 
 def entries_of(header: Header) -> str:
@@ -22,11 +30,21 @@ def entry_key(prefix: str, number: int) -> str:
     return f"{prefix}{number:08x}"
 
 
+def run_number(key: str) -> str:
+    """Of the key of a record, the number of its run, as text; `entries_of_all` begins with it."""
+    return key.partition(".")[0]
+
+
 def questions_of(run_id: str) -> str:
     """The prefix of the keys of a run's questions and answers."""
     return f"{run_id}\0"
 
 
-def question_key(run_id: str, generation: int, place: Place) -> str:
+def question_key(header: Header, place: Place) -> str:
     """The key of a question, and of its answer."""
-    return f"{questions_of(run_id)}{generation}:{place_text(place)}"
+    return f"{questions_of(header.run_id)}{header.generation}:{place_text(place)}"
+
+
+def place_asked(key: str) -> Place:
+    """Of the key of a question, where in the plan it is asked. Raises `ValueError` of other keys."""
+    return tuple([int(step) for step in key.rpartition(":")[2].split(".")])

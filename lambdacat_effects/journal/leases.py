@@ -22,7 +22,7 @@ from lambdacat_effects.errors import JournalUnreadable, RunInUse
 from lambdacat_effects.journal.records import FENCES, LEASES, counted
 from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
 
-__all__ = ["Lease", "acquire", "is_held"]
+__all__ = ["Lease", "acquire", "check_free", "is_held"]
 
 _held: Final[set[str]] = set()
 """The owners in this process."""
@@ -103,12 +103,17 @@ async def acquire(
 
 
 async def is_held(store: Store, run_id: str, now: float) -> bool:
-    """Whether somebody performs the run."""
+    """Whether somebody performs the run. Raises `JournalUnreadable`."""
     try:
-        _check_free(run_id, await store.get(LEASES, run_id), now)
+        await check_free(store, run_id, now)
     except RunInUse:
         return True
     return False
+
+
+async def check_free(store: Store, run_id: str, now: float) -> None:
+    """Raise `RunInUse` if somebody performs the run. Raises `JournalUnreadable`."""
+    _check_free(run_id, await store.get(LEASES, run_id), now)
 
 
 def _check_free(run_id: str, found: bytes | None, now: float) -> None:

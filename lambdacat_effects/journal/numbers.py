@@ -7,6 +7,7 @@ from contextlib import nullcontext
 import trio
 
 from lambdacat_effects.journal.records import NUMBERS, counted
+from lambdacat_effects.journal.seals import sealed, unsealed
 from lambdacat_effects.runtime.run import Run
 from lambdacat_effects.storage.port import Expect, Put, Store
 
@@ -37,8 +38,17 @@ class Numbers:
 
     async def _take(self, store: Store) -> None:
         last = await store.get(NUMBERS, _KEY)
-        first, count = counted(last, "the number of the last run of this store") + 1, self._next_time
-        taken = b"%d" % (first + count - 1)
+        # With a checksum: a run with the number of another one would write over its journal.
+        found = None if last is None else _unsealed(last)
+        first, count = counted(found, "the number of the last run of this store") + 1, self._next_time
+        taken = sealed(b"[%d]" % (first + count - 1))
         if await store.batch([Expect(NUMBERS, _KEY, last), Put(NUMBERS, _KEY, taken)]):
             self._free = [*range(first + count - 1, first - 1, -1)]
             self._next_time = min(_MOST, 2 * count)
+
+
+def _unsealed(data: bytes) -> bytes:
+    try:
+        return unsealed(data)[1:-1]
+    except ValueError:
+        return b"damaged"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from shlex import quote
@@ -20,9 +21,11 @@ from lambdacat_effects.errors import (
     RunCancelled,
     RunSuspended,
 )
-from lambdacat_effects.journal.asking import Questions, open_questions, without_questions
+from lambdacat_effects.journal.asking import Questions
 from lambdacat_effects.journal.committing import Commit, Settle, committed, settled
 from lambdacat_effects.journal.journal import Journal
+from lambdacat_effects.journal.lookout import Lookout, watching
+from lambdacat_effects.journal.questions import without_questions
 from lambdacat_effects.journal.records import (
     CANCELS,
     RUNS,
@@ -35,7 +38,7 @@ from lambdacat_effects.journal.telling import Telling
 from lambdacat_effects.runtime.events import Root
 from lambdacat_effects.runtime.handler import Handler
 from lambdacat_effects.runtime.interpreter import drive
-from lambdacat_effects.runtime.live import LIVE, LIVE_OBSERVED
+from lambdacat_effects.runtime.live import LIVE, LIVE_OBSERVED, waiting_often
 from lambdacat_effects.runtime.run import Run, Scope
 from lambdacat_effects.runtime.table import ASYNC, CONTROL, Chain, Key, Step, Table
 from lambdacat_effects.runtime.tracebacks import last_line
@@ -49,8 +52,6 @@ __all__ = ["DurableHandler", "Programs", "outcome_of"]
 E_con = TypeVar("E_con", bound=Effect[Any], contravariant=True)
 A = TypeVar("A")
 
-_LOOKS_EVERY = 0.25
-"""Seconds between two looks for answers and cancellations that other processes have left in the store."""
 _TICKS = 5
 """How long a run has to be quiet before it is suspended: who has just been woken is about to go on."""
 
@@ -87,6 +88,16 @@ class DurableHandler(Handler[E_con]):
         }
         super().__init__(bindings, handlers.resources, [self._journal, *handlers.boundaries])
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has come to perform the run."""
+        return self._journal.session is not None
+
+    @property
+    def waits_for(self) -> list[str]:
+        """The keys of the questions for whose answers it was suspended."""
+        return list(self._questions.open)
+
     async def perform(self, plan: Performs[Any, A], root: Table, run: Run, name: str) -> A:
         """Perform the run's plan, as far as it is not performed yet."""
         async with self._opening(run) as session:
@@ -116,7 +127,10 @@ class _Performance:
         self.live = live
         self.region: Region | None = None
         self.done = False
-        self.is_quiet = trio.Event()
+        self.woken = trio.Event()
+        self.is_quiet = False
+        self.renewal = math.inf
+        """When the lease is to be renewed, by Trio's clock."""
         self.shield: trio.CancelScope
 
     async def perform(self, plan: Performs[Any, Any]) -> Any:
@@ -126,13 +140,14 @@ class _Performance:
             self.region = Region(run, cancelled=cancelling)
         if run.alone:
             return await self._finish(plan)
-        session.quiet = lambda: self.is_quiet.set()
+        session.quiet = self._quieten
+        self.renewal = trio.current_time() + session.lease.seconds / 3
         answer: Any = None
         failure: BaseException | None = None
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._watch)
-                with trio.CancelScope(shield=True) as self.shield:
+                with self._pacing(), trio.CancelScope(shield=True) as self.shield:
                     try:
                         answer = await self._finish(plan)
                     except (Exception, Stopped) as error:
@@ -197,8 +212,7 @@ class _Performance:
         if not session.suspended:
             return Stopped()
         await self._write("suspended")
-        run_id = session.header.run_id
-        questions = [question.text for question in await open_questions(session.store, run_id)]
+        run_id, questions = session.header.run_id, list(self.questions.open.values())
         return RunSuspended(
             f"the run {run_id!r} waits for an answer to {' and '.join(map(repr, questions))}: answer with "
             f"`Durable.answer({run_id!r}, ...)`, or `lambdacat answer {quote(run_id)} VALUE`, and resume it",
@@ -239,7 +253,10 @@ class _Performance:
         if status != "suspended":
             await session.flush(self.scope)  # what was cancelled is a part of what has happened
         header = attrs.evolve(
-            session.header, status=status, changed=self.scope.run.clock.now(), records=session.count
+            session.header,
+            status=status,
+            changed=self.scope.run.clock.now(),
+            records=session.count - len(session.unwritten),
         )
         changes: list[Change] = [*session.lease.released()]
         if status != "suspended":
@@ -248,6 +265,10 @@ class _Performance:
             changes.append(Delete(CANCELS, run_id))
             if session.asks:
                 changes += await without_questions(session.store, run_id)
+        elif (
+            not self.scope.run.alone
+        ):  # where the first question suspends a run, what others ask is not known
+            changes += await self.questions.outlived()
         await session.commit(self.scope, [*changes, Put(RUNS, header.run_id, header.encode())])
         session.lease.given_back = True
         session.header = header
@@ -260,19 +281,20 @@ class _Performance:
         except Misfit:
             return exactly().write(RecordedError(class_name(type(outcome)), str(outcome)))
 
+    def _pacing(self) -> Any:
+        return waiting_often(self.scope.run) if self.live else nullcontext()
+
+    def _quieten(self) -> None:
+        self.is_quiet = True
+        self.woken.set()
+
     async def _watch(self) -> None:
         """Look after the run from outside, until it has ended."""
         try:
-            while True:
-                try:
-                    await self._be_woken()
-                except Exception as error:  # of the store
-                    self.session.fail(error)
-                    self.shield.cancel()
-                    await trio.sleep_forever()
-                if self.is_quiet.is_set():
-                    self.is_quiet = trio.Event()
-                    await self._suspend_if_quiet()
+            with watching(self, self.session.store) if self.live else nullcontext() as lookout:
+                await self._look_after(lookout)
+            self.shield.cancel()
+            await trio.sleep_forever()
         except trio.Cancelled:
             if not self.done:
                 # From outside. The run is not cancelled by that: it goes on when it is resumed.
@@ -280,38 +302,64 @@ class _Performance:
                 self.shield.cancel()
             raise
 
-    async def _be_woken(self) -> None:
-        if not self.live:
-            await self.is_quiet.wait()
-            return
-        renewal = trio.current_time() + self.session.lease.seconds / 3
-        while not self.is_quiet.is_set():
-            with trio.move_on_after(_LOOKS_EVERY):
-                await self.is_quiet.wait()
-            await self.questions.look()
-            if await self.session.store.get(CANCELS, self.session.header.run_id) is not None:
-                self._cancel()
-            if trio.current_time() >= renewal:
-                now = self.scope.run.clock.now()
-                if not await self.session.store.batch(self.session.lease.renewed(now)):
-                    self.session.lose_lease()
-                    self.shield.cancel()
-                    await trio.sleep_forever()
-                return
+    async def _look_after(self, lookout: Lookout | None) -> None:
+        """Return when the run is to be stopped, and the session knows why."""
+        session = self.session
+        try:
+            while True:
+                await self._be_woken(lookout)
+                if self.is_quiet:
+                    self.is_quiet = False
+                    if await self._stays_quiet():
+                        session.stopped = session.suspended = True
+                        return
+                if lookout is not None and not await self._has_renewed():
+                    session.lose_lease()
+                    return
+        except Exception as error:  # of the store
+            session.fail(error)
 
-    def _cancel(self) -> None:
-        if self.region is not None and not self.region.was_cut:
-            self.region.cut_soon()
+    async def _be_woken(self, lookout: Lookout | None) -> None:
+        until = math.inf if lookout is None else self.renewal
+        looks = lookout is not None and lookout.is_with(self)
+        if lookout is not None and looks:
+            until = min(until, lookout.next_look)
+        with trio.move_on_at(until):
+            await self.woken.wait()
+        self.woken = trio.Event()
+        if lookout is not None and looks and trio.current_time() >= lookout.next_look:
+            await lookout.look(self.session.store)
 
-    async def _suspend_if_quiet(self) -> None:
+    async def _stays_quiet(self) -> bool:
+        session = self.session
         for _ in range(_TICKS):
             await trio.lowlevel.checkpoint()
             await self.questions.look()
+        return 0 < session.parked >= session.leaves and not session.stopped
+
+    async def _has_renewed(self) -> bool:
+        """Renew the lease, if it is time for that. By an absolute time: however often the run was woken meanwhile."""
         session = self.session
-        if session.parked and session.parked >= session.leaves and not session.stopped:
-            session.stopped = session.suspended = True
-            self.shield.cancel()
-            await trio.sleep_forever()
+        if trio.current_time() < self.renewal:
+            return True
+        self.renewal = trio.current_time() + session.lease.seconds / 3
+        return await session.store.batch(session.lease.renewed(self.scope.run.clock.now()))
+
+    # As those see it who look out for it
+
+    @property
+    def run_id(self) -> str:
+        return self.session.header.run_id
+
+    def wake(self) -> None:
+        self.woken.set()
+
+    def cancel(self) -> None:
+        if self.region is not None and not self.region.was_cut:
+            self.region.cut_soon()
+
+    async def look(self) -> None:
+        await self.questions.look()
 
 
 def _is_foreign(error: Any, run: Run) -> bool:
@@ -330,6 +378,7 @@ def outcome_of(header: Header) -> Any:
         error = read_error(header.outcome[0])
     except Misfit as misfit:
         raise JournalUnreadable(
-            f"the outcome of the run {header.run_id!r} cannot be read: outcome{misfit.place} {misfit.problem}"
+            f"the outcome of the run {header.run_id!r} cannot be read: outcome{misfit.place} {misfit.problem}. Read "
+            "it with the code it ended with, or restore the store from a backup"
         ) from None
     raise error

@@ -1,7 +1,7 @@
 """What a journal is made of: a header for each run, and a record for each thing that its plan may not see twice.
 
-All of it is JSON in a store. A run has a number, so that its records lie side by side in the order they were written,
-and a generation, which `continue_as_new` counts up.
+All of it is JSON in a store, with checksums. A run has a number, so that its records lie side by side in the order
+they were written, and a generation, which `continue_as_new` counts up.
 """
 
 from __future__ import annotations
@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 from enum import Enum
 from hashlib import blake2b
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
 from lambdacat_effects.errors import JournalUnreadable
 from lambdacat_effects.journal.asked import Asked
+from lambdacat_effects.journal.damage import check_header, check_record
+from lambdacat_effects.journal.json_text import dumps
+from lambdacat_effects.journal.seals import sealed, unsealed
 
 __all__ = [
     "ANSWERS",
@@ -35,6 +38,7 @@ __all__ = [
     "counted",
     "place_text",
     "shortened",
+    "told_apart",
 ]
 
 FORMAT: Final = 1
@@ -91,24 +95,25 @@ class Record:
     asked: str
     """The effect, as `shortened` has it."""
     data: Any = None
+    after: int | None = None
+    """The records with lower numbers than this were in the store when it was written; None: all that precede it.
+    Branches write at the same time, and if the process dies, a later one may be there and an earlier one not."""
 
     def encode(self) -> bytes:
         """The record as bytes."""
         # In pieces, as the effect is text already.
-        data = "null" if self.data is None else _dumps(self.data)
-        text = f'["{self.kind.value}","{place_text(self.place)}",{self.asked},{data}]'
-        return text.encode("utf-8", "surrogatepass")
+        data = "null" if self.data is None else dumps(self.data)
+        after = "" if self.after is None else f",{self.after}"
+        text = f'["{self.kind.value}","{place_text(self.place)}",{self.asked},{data}{after}]'
+        return sealed(text.encode("utf-8", "surrogatepass"))
 
     @staticmethod
     def decode(data: bytes) -> Record:
         """The record that `encode` made these bytes of. Raises `ValueError` for others."""
-        parts: list[Any] = json.loads(data.decode("utf-8", "surrogatepass"))
-        if not isinstance(cast(object, parts), list) or len(parts) != 4:
-            raise ValueError("it is no list of four")
-        kind, place, asked = str(parts[0]), str(parts[1]), parts[2]
-        if kind not in _KINDS or not isinstance(cast(object, asked), list):
-            raise ValueError(f"it is of no kind that is known: {kind!r}")
-        return Record(_KINDS[kind], _place(place), _dumps(asked), parts[3])
+        parts: Any = json.loads(unsealed(data).decode("utf-8", "surrogatepass"))
+        check_record(parts)
+        kind, place, asked, plain, *after = parts
+        return Record(_KINDS[kind], _place(place), dumps(asked), plain, *after)
 
     def text(self) -> str:
         """The effect, for messages."""
@@ -133,13 +138,13 @@ def shortened(asked: Asked) -> str:
     >>> shortened(Asked("Ask", {"q": "x" * 500}))[:40]
     '["Ask","#cff5f05c71df4e17674ea056","Ask('
     """
-    written = _dumps([asked.effect, asked.fields])
+    written = dumps([asked.effect, asked.fields])
     if len(written) <= _LONGEST_ASKED:
         return written
     digest = blake2b(
         json.dumps(asked.fields, sort_keys=True).encode("utf-8", "surrogatepass"), digest_size=12
     ).hexdigest()
-    return _dumps([asked.effect, f"#{digest}", asked.text()[:80] + "..."])
+    return dumps([asked.effect, f"#{digest}", asked.text()[:80] + "..."])
 
 
 def asked_text(asked: str) -> str:
@@ -148,6 +153,12 @@ def asked_text(asked: str) -> str:
     if len(parts) == 3:
         return f"{parts[2]} ({parts[1]})"
     return Asked(str(parts[0]), dict(parts[1])).text()
+
+
+def told_apart(recorded: str, asked: str) -> tuple[str, str]:
+    """Two things that were asked, for messages: as JSON, if else they look the same, as of a class that has moved."""
+    texts = asked_text(recorded), asked_text(asked)
+    return texts if texts[0] != texts[1] else (recorded, asked)
 
 
 @attrs.define
@@ -173,12 +184,18 @@ class Header:
     """How many records its journal had when it ended."""
     note: str | None = None
     """What whoever started it wrote down to find it again."""
+    began: Any = None
+    """Its first plan and arguments, once it has continued as another."""
+
+    @property
+    def call(self) -> Any:
+        """The plan and the arguments that it was begun with, as JSON."""
+        return self.began or [self.plan, self.arguments]
 
     def encode(self) -> bytes:
         """The header as bytes."""
-        return _dumps({"format": FORMAT, **attrs.asdict(self, recurse=False)}).encode(
-            "utf-8", "surrogatepass"
-        )
+        text = dumps({"format": FORMAT, **attrs.asdict(self, recurse=False)})
+        return sealed(text.encode("utf-8", "surrogatepass"))
 
     @staticmethod
     def decode(run_id: str, data: bytes) -> Header:
@@ -186,20 +203,20 @@ class Header:
         try:
             parts: Any = json.loads(data.decode("utf-8", "surrogatepass"))
             version = parts.pop("format")
-        except (ValueError, AttributeError, KeyError, TypeError) as error:
+            if type(version) is int and version <= FORMAT:  # a newer one may be sealed otherwise
+                unsealed(data)
+                del parts["sum"]
+                check_header(run_id, parts)
+                return Header(**parts)
+        except (ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
             raise JournalUnreadable(
                 f"the header of the run {run_id!r} cannot be read ({type(error).__name__}: {error}): it is damaged. "
-                "Restore the store from a backup"
+                "Nothing was changed; restore the store from a backup, or `forget` the run with `force=True`"
             ) from None
-        if type(version) is not int or version > FORMAT:
-            raise JournalUnreadable(
-                f"the run {run_id!r} has a journal of format {version!r}, and this version of the package reads "
-                f"formats up to {FORMAT}: resume it with the version that wrote it, or a newer one"
-            )
-        try:
-            return Header(**parts)
-        except TypeError as error:
-            raise JournalUnreadable(f"the header of the run {run_id!r} is damaged: {error}") from None
+        raise JournalUnreadable(
+            f"the run {run_id!r} has a journal of format {version!r}, and this version of the package reads "
+            f"formats up to {FORMAT}: resume it with the version that wrote it, or a newer one"
+        )
 
 
 def counted(data: bytes | None, what: str) -> int:
@@ -210,6 +227,3 @@ def counted(data: bytes | None, what: str) -> int:
         raise JournalUnreadable(
             f"{what} cannot be read ({error}): it is damaged. Nothing was changed; restore the store from a backup"
         ) from None
-
-
-_dumps = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode

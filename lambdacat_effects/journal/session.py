@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
@@ -10,7 +10,6 @@ import attrs
 import trio
 
 from lambdacat_effects.errors import (
-    JournalUnreadable,
     LeaseLost,
     LimitExceeded,
     NondeterminismError,
@@ -19,15 +18,19 @@ from lambdacat_effects.errors import (
 from lambdacat_effects.journal.asked import describe
 from lambdacat_effects.journal.clearing import deleted, removed
 from lambdacat_effects.journal.committing import commit, settle
+from lambdacat_effects.journal.entries import read_entries
 from lambdacat_effects.journal.keys import entries_of, entries_of_all, entry_key
 from lambdacat_effects.journal.leases import Lease
+from lambdacat_effects.journal.questions import places_asked
 from lambdacat_effects.journal.records import (
     ENTRIES,
+    QUESTIONS,
     RUNS,
     Header,
     Kind,
     Place,
     Record,
+    asked_text,
     place_text,
     shortened,
 )
@@ -37,9 +40,9 @@ from lambdacat_effects.runtime.run import Run, Scope
 from lambdacat_effects.storage.exact.redaction import Redaction, Redactor
 from lambdacat_effects.storage.exact.writing import Writer
 from lambdacat_effects.storage.leaves import Misfit
-from lambdacat_effects.storage.port import Change, Expect, Put, Store
+from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
 
-__all__ = ["Session", "Slot", "Stopped", "exactly", "load", "read_record"]
+__all__ = ["Session", "Slot", "Stopped", "exactly", "load"]
 
 
 class Stopped(BaseException):
@@ -77,7 +80,13 @@ class Session:
     """How long a record may be."""
     slots: dict[Place, Slot] = attrs.field(factory=dict[Place, Slot])
     count: int = 0
-    """How many records there are."""
+    """How many records there are, with those that are still to be written."""
+    unwritten: set[int] = attrs.field(factory=set[int])
+    """The numbers of those."""
+    questions: dict[Place, str] = attrs.field(factory=dict[Place, str])
+    """Where something was asked of somebody outside, and the key of the question."""
+    _free: list[int] = attrs.field(factory=list[int])
+    """The numbers among these whose records were not written after all: the next ones have them."""
     pending: list[tuple[Record, Sequence[Change]]] = attrs.field(
         factory=list[tuple[Record, Sequence[Change]]]
     )
@@ -208,17 +217,22 @@ class Session:
             return self._exactly.write(value)
         except Misfit as misfit:
             raise self.fail(
-                NotSerialisable(
-                    f"{_answer_of(asked)} cannot be kept in the journal: answer{misfit.place} {misfit.problem}. The "
-                    "run has stopped there: resume it with "
-                    + ("a plan" if asked is None else "a handler")
-                    + " whose answers can be kept"
-                )
+                NotSerialisable(self._unkept(asked, f"answer{misfit.place} {misfit.problem}"))
             ) from None
         except RecursionError:
-            raise self.fail(
-                NotSerialisable(f"{_answer_of(asked)} cannot be kept in the journal: it is nested too deeply")
-            ) from None
+            raise self.fail(NotSerialisable(self._unkept(asked, "it is nested too deeply"))) from None
+
+    def _unkept(self, asked: object, why: str) -> str:
+        whose = "the plan" if asked is None else asked_text(self.asked(asked))
+        return (
+            f"the answer of {whose} cannot be kept in the journal: {why}. The run has stopped there: resume it with "
+            f"{'a plan' if asked is None else 'a handler'} whose answers can be kept"
+        )
+
+    def withdrawn(self, place: Place) -> list[Change]:
+        """The changes that withdraw what is asked at a place, which has been cancelled, or by what answers there."""
+        asked = self.questions.items()
+        return [Delete(QUESTIONS, key) for where, key in asked if where[: len(place)] == place]
 
     def begin(self, place: Place, asked: str) -> None:
         """Note that a combinator begins. That is written with the first thing that is known of its branches."""
@@ -227,7 +241,7 @@ class Session:
             self._begun[place] = Record(Kind.STARTED, place, asked)
 
     def end(self, place: Place) -> None:
-        """Note that it has ended. If nothing was written meanwhile, nobody need know that it began."""
+        """Note that it is over: if nothing was written meanwhile, nobody need know that it began."""
         self._begun.pop(place, None)
 
     async def flush(self, scope: Scope) -> None:
@@ -283,17 +297,38 @@ class Session:
         for _, theirs in pending:
             batch += theirs
         batch += changes
-        for record in written:
+        numbers = self._numbers(len(written))
+        others = self.unwritten.difference(numbers) if len(self.unwritten) > len(numbers) else ()
+        for number, record in zip(numbers, written, strict=True):
+            if others and min(others) < number:
+                record.after = min(others)
             data = record.encode()
             self._check_size(record, data)
-            batch.append(Put(ENTRIES, entry_key(self._prefix, self.count), data))
-            self.count += 1
+            batch.append(Put(ENTRIES, entry_key(self._prefix, number), data))
         if not await self.commit(scope, batch, conditional=bool(expected)):
+            self._free += numbers
             self.pending = [*pending, *self.pending]
             return False
+        self.unwritten.difference_update(numbers)
         for record in written:
             self.keep(record, used=True)
         return True
+
+    def take_over(self, missing: Sequence[int], questions: Mapping[Place, str]) -> None:
+        """Go on after a process that died: the numbers of records that it did not come to write are free, and what it
+        asked is still asked."""
+        self.unwritten.update(missing)
+        self._free += missing
+        self.questions.update(questions)
+
+    def _numbers(self, many: int) -> list[int]:
+        """Numbers for records that are about to be written: first those that are free again."""
+        again, self._free = self._free[:many], self._free[many:]
+        first = self.count
+        self.count += many - len(again)
+        numbers = [*again, *range(first, self.count)]
+        self.unwritten.update(numbers)
+        return numbers
 
     async def commit(self, scope: Scope, changes: Sequence[Change], *, conditional: bool = False) -> bool:
         """Make changes that expect the lease to stand, and perhaps something else. Stops if they cannot be made."""
@@ -324,8 +359,8 @@ class Session:
         """Stop, since the run has been taken over. Answers the error, to be raised."""
         return self.fail(
             LeaseLost(
-                f"the run {self.header.run_id!r} has been taken over by another process, as this one had not renewed "
-                f"its lease of {self.lease.seconds:g} s: it goes on there"
+                f"the run {self.header.run_id!r} was taken over, by another process or another task of this one, as "
+                f"its lease of {self.lease.seconds:g} s was not renewed in time: it goes on there"
             )
         )
 
@@ -343,6 +378,9 @@ class Session:
         old, count = self._prefix, self.count
         self.header, self._prefix = header, entries_of(header)
         self.count = 0
+        self.unwritten.clear()
+        self._free.clear()
+        self.questions.clear()
         # (Not the regions: one that is cancelled by now goes on to be, around the new plan.)
         known: list[Any] = [self.slots, self.forks, self.patches, self.deciding]
         for kept in [*known, self._begun, self._last, self._unnumbered]:
@@ -418,10 +456,6 @@ class _Nothing(Redaction):
 _NOTHING: Final = _Nothing()
 
 
-def _answer_of(asked: object) -> str:
-    return "the answer of the plan" if asked is None else f"the answer of {asked!r}"
-
-
 def exactly() -> Writer:
     """Writes values as they are, so that they can be read again."""
     return Writer(Redactor(_NOTHING), exactly=True)
@@ -430,25 +464,11 @@ def exactly() -> Writer:
 async def load(store: Store, header: Header, lease: Lease, redaction: Redaction, most_bytes: int) -> Session:
     """The journal of a run. Raises `JournalUnreadable`."""
     session = Session(store, header, lease, redaction, most_bytes, asks=True)
-    prefix = entries_of(header)
-    outlived: list[str] = []
-    for key, data in await store.scan(ENTRIES, entries_of_all(header)):
-        if key.startswith(prefix):
-            session.keep(read_record(header, key, data))
-            session.count = int(key.rpartition(".")[2], 16) + 1
-        else:
-            outlived.append(key)
-    for batch in removed(outlived):  # of a generation that a process died before it had removed
+    entries = read_entries(header, await store.scan(ENTRIES, entries_of_all(header)))
+    for record in entries.records:
+        session.keep(record)
+    session.count = len(entries.records) + len(entries.missing)
+    session.take_over(entries.missing, await places_asked(store, header))
+    for batch in removed(entries.outlived):  # of a generation that a process died before it had removed
         await store.batch([lease.stands, *batch])
     return session
-
-
-def read_record(header: Header, key: str, data: bytes) -> Record:
-    """A record as it lies in the store. Raises `JournalUnreadable`."""
-    try:
-        return Record.decode(data)
-    except (ValueError, RecursionError, AttributeError) as error:
-        raise JournalUnreadable(
-            f"record {int(key.rpartition('.')[2], 16)} of the run {header.run_id!r} cannot be read "
-            f"({type(error).__name__}: {error}): it is damaged. Nothing was changed; restore the store from a backup"
-        ) from None

@@ -10,7 +10,7 @@ from lambdacat_effects.storage.leaves import TAG
 
 __all__ = ["error_text", "shown"]
 
-_BRACKETS: Final = {"tuple": "()", "set": "{}", "frozenset": "{}", "deque": "[]"}
+_BRACKETS: Final = {"tuple": "({})", "set": "{{{}}}", "frozenset": "{{{}}}", "deque": "[{}]"}
 
 
 def shown(plain: Any) -> str:
@@ -20,7 +20,7 @@ def shown(plain: Any) -> str:
     "Receipt(number='r-1', items=(1, 2))"
     """
     if isinstance(plain, list):
-        return f"[{_listed(cast('list[Any]', plain))}]"
+        return f"[{_listed(cast(Any, plain))}]"
     if not isinstance(plain, dict):
         return repr(cast(object, plain))
     parts = cast("dict[str, Any]", plain)
@@ -50,7 +50,7 @@ def error_text(plain: Any) -> str:
     if name == "RecordedError" and len(args) == 2:  # which stands for an error that could not be kept
         name, args = _short(args[0]), args[1:]
     if len(args) == 2 and name.endswith("ExceptionGroup") and isinstance(args[1], list):
-        errors = [error_text(error) for error in cast("list[Any]", args[1])]
+        errors = [error_text(error) for error in cast(Any, args[1])]
         return f"{name}: {args[0]} ({'; '.join(errors)})"
     texts = [arg if isinstance(arg, str) else shown(arg) for arg in args]
     return f"{name}: {', '.join(texts)}" if texts else name
@@ -88,10 +88,10 @@ def _array(name: str, parts: dict[str, Any]) -> str:
         return f"timedelta(days={days}, seconds={seconds}, microseconds={microseconds})"
     if name == "tuple" and len(parts["$items"]) == 1:
         items += ","
-    opening, closing = _BRACKETS[name]
+    bracketed = _BRACKETS[name].format(items)
     if name == "tuple" or (name == "set" and items):
-        return f"{opening}{items}{closing}"
-    return f"{name}({opening}{items}{closing})" if items else f"{name}()"
+        return bracketed
+    return f"{name}({bracketed})" if items else f"{name}()"
 
 
 def _mapping(name: str, parts: dict[str, Any]) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from lambdacat_effects.effects.control import Span
+from lambdacat_effects.effects.control import Control, Span
 from lambdacat_effects.effects.durable import Ask
-from lambdacat_effects.effects.effect import Effect
 from lambdacat_effects.journal.session import Session
 from lambdacat_effects.runtime.events import Branch, Cancelled, Event, Listener, Path, Root, Started
 
@@ -36,18 +35,16 @@ class Telling:
         self._listen(event)
 
     def _begins(self, path: Path, what: object) -> bool:
-        place = self._session.place(path)
-        if isinstance(what, (Root, Branch)):
+        session, place = self._session, self._session.place(path)
+        slot = session.slots.get(place)
+        if isinstance(what, (Root, Branch, Control)):
             self._again[path] = True
-            return self._session.has_begun(place)
-        if isinstance(what, Span):
-            self._spans.setdefault(path[:-1], []).append(path)
-            self._again[path] = True
+            if isinstance(what, Span):
+                self._spans.setdefault(path[:-1], []).append(path)
             # What is in a span carries on the counter of the plan around it, so it is known by what follows it.
-            return self._session.is_past(place)
-        slot = self._session.slots.get(place)
+            return slot is not None or session.has_begun(place) or session.is_past(place)
         again = self._again[path] = slot is not None and slot.final is not None
-        if isinstance(what, Effect) and not again:
+        if not again:
             self._is_new(path)
         if isinstance(what, Ask):
             self._asks.add(path)

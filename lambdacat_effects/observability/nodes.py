@@ -10,9 +10,11 @@ from lambdacat_effects.effects.effect import Effect
 from lambdacat_effects.effects.tools import CallTool
 from lambdacat_effects.runtime.events import Path
 
-__all__ = ["Nesting", "is_span", "node_of"]
+__all__ = ["Nesting", "is_machinery", "is_span", "node_of"]
 
 T = TypeVar("T")
+
+_PACKAGE = __name__.partition(".")[0]
 
 
 def node_of(what: Any) -> str | None:
@@ -37,6 +39,21 @@ def node_of(what: Any) -> str | None:
 def is_span(what: object) -> bool:
     """Whether it is a span, which names a part of a run, and does no work of its own."""
     return isinstance(what, Span)
+
+
+def is_machinery(what: object) -> bool:
+    """Whether it is how a handler of this package answers an effect: a call to one of the package's own functions.
+
+    >>> import time
+    >>> from lambdacat_effects import blocking
+    >>> is_machinery(blocking(node_of, 1)), is_machinery(blocking(time.time))
+    (True, False)
+    """
+    if not isinstance(what, (Blocking, Await)):
+        return False
+    fn: Any = cast(Any, what).fn
+    module = getattr(getattr(fn, "func", fn), "__module__", None) or ""
+    return str(module).partition(".")[0] == _PACKAGE
 
 
 def _function_name(fn: Any) -> str:

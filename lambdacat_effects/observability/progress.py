@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from lambdacat_effects.effects.ambient import Await, Blocking, Count, Log, NewId, Now, Random
+from lambdacat_effects.effects.durable import Ask, ContinueAsNew, Patched
 from lambdacat_effects.effects.memory import (
     Forget,
     Recall,
@@ -20,7 +21,7 @@ from lambdacat_effects.effects.memory import (
     Remember,
     RememberUnlessChanged,
 )
-from lambdacat_effects.observability.nodes import Nesting, is_span, node_of
+from lambdacat_effects.observability.nodes import Nesting, is_machinery, is_span, node_of
 from lambdacat_effects.observability.report import duration
 from lambdacat_effects.runtime.events import Answered, Branch, Cancelled, Event, Failed, Path, Root, Started
 
@@ -30,14 +31,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "progress"]
 
-_AT_ONCE = (Now, Random, NewId, Log, Count)
+_AT_ONCE = (Now, Random, NewId, Log, Count, Patched, ContinueAsNew)
 """Effects that nobody waits for, and of which there are many."""
 
 _WIDTH = 72
 _MOST_RUNNING = 12
 _MOST_ENDED = 4
 _HOW_ENDED: dict[type[Event], str] = {Answered: "done", Failed: "failed", Cancelled: "cancelled"}
-_MARKS = {"": ("●", "cyan"), "done": ("✓", "green"), "failed": ("✗", "red"), "cancelled": ("∅", "yellow")}
+_MARKS = {
+    "": ("●", "cyan"),
+    "done": ("✓", "green"),
+    "failed": ("✗", "red"),
+    "cancelled": ("∅", "yellow"),
+    "stopped": ("‖", "yellow"),
+    "waits": ("?", "magenta"),
+}
 
 
 class _Item:
@@ -45,6 +53,7 @@ class _Item:
 
     __slots__ = (
         "around",
+        "before",
         "depth",
         "ended",
         "label",
@@ -53,12 +62,16 @@ class _Item:
         "recent",
         "running",
         "seconds",
+        "shown",
         "since",
         "unshown",
     )
 
-    def __init__(self, node: str | None, label: str, around: _Item | None) -> None:
+    def __init__(self, node: str | None, label: str, around: _Item | None, *, before: bool) -> None:
         self.node = node
+        self.before = before
+        """Whether it had begun before a durable run was resumed."""
+        self.shown = False
         self.label = label
         self.around = around
         self.depth: int = 0 if around is None else around.depth + (around.node is not None)
@@ -74,6 +87,7 @@ class _Item:
 
     def begin(self, number: int) -> None:
         self.number = number
+        self.shown = True
         if self.around is not None:
             self.around.running[self] = None
 
@@ -85,20 +99,25 @@ class _Item:
     def end(self, how: str) -> None:
         self.ended = how
         self.seconds = perf_counter() - self.since
-        if self.around is not None:
+        if self.around is not None and self.shown:
             del self.around.running[self]
             self.around.unshown += len(self.around.recent) == _MOST_ENDED
             self.around.recent.append(self)
 
 
 class Progress:
-    """Shows a run while it goes on: give it to `run(plan, listen=...)`, and enter it as a context manager."""
+    """Shows a run while it goes on: give it to `run(plan, listen=...)`, and enter it as a context manager.
+
+    Of a durable run that is resumed it shows what is new, and says how much was answered before.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._began = perf_counter()
         self._nesting = Nesting[_Item]()
         self._count = 0
+        self._before = 0
+        """How many effects of a durable run were answered before it was resumed."""
         self._broken = False
 
     def __enter__(self) -> Self:
@@ -106,6 +125,7 @@ class Progress:
 
     def __exit__(self, *exc_info: object) -> None:
         """Stop showing."""
+        self._tell_of_before()
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
@@ -126,8 +146,10 @@ class Progress:
         if not isinstance(event, Started):
             item = self._nesting.close(path, what)
             if item is not None:
-                item.end(_HOW_ENDED[type(event)])
-                self._ended(item)
+                self._before += event.again and item.node is not None and not is_span(what)
+                item.end(_how_ended(event))
+                if item.shown:
+                    self._ended(item)
             return
         node = node_of(what)
         if type(what) in (Root, Branch):
@@ -140,12 +162,19 @@ class Progress:
         else:
             label = node if is_span(what) else _label(what)
         around = self._nesting.enclosing(path)
-        if node is not None and around is not None and around.node == node:
+        if around is not None and around.node is not None and (around.node == node or is_machinery(what)):
             return  # how the node around it is performed
-        item = _Item(node, label, around)
+        item = _Item(node, label, around, before=event.again)
+        self._nesting.open(path, what, item)
+        if not event.again:
+            self._show(item)
+
+    def _show(self, item: _Item) -> None:
+        """Show that an item began, and before it what it is in: of a run that is resumed that is shown only now."""
+        if item.around is not None and not item.around.shown:
+            self._show(item.around)
         self._count += 1
         item.begin(self._count)
-        self._nesting.open(path, what, item)
         self._started(item)
 
     def _log(self, path: Path, log: Log) -> None:
@@ -157,11 +186,18 @@ class Progress:
 
     def _started(self, item: _Item) -> None:
         if item.node is not None:
+            self._tell_of_before()
             self._line(item, f"started    {item.label}")
 
     def _ended(self, item: _Item) -> None:
         if item.node is not None:
-            self._line(item, f"{item.ended:9}  {item.label} ({duration(item.seconds)})")
+            for_what = "for an answer" if item.ended == "waits" else duration(item.seconds)
+            self._line(item, f"{item.ended:9}  {item.label} ({for_what})")
+
+    def _tell_of_before(self) -> None:
+        if self._before:
+            self.note(f"{perf_counter() - self._began:8.3f} s  {_answered_before(self._before)}")
+            self._before = 0
 
     def _line(self, item: _Item, text: str) -> None:
         self.note(f"{perf_counter() - self._began:8.3f} s  {'  ' * item.depth}{text}")
@@ -223,6 +259,8 @@ class _Live(Progress):
         from rich.tree import Tree
 
         tree = Tree(_line_of(item))
+        if item is self._root and self._before:
+            tree.add(_answered_before(self._before), style="dim")
         running = list(item.running)
         shown = [*item.recent, *running[:_MOST_RUNNING]]
         for child in sorted(shown, key=lambda child: child.number):
@@ -241,8 +279,20 @@ def _line_of(item: _Item) -> Text:
     return Text.assemble((mark, style), " ", item.label, " ", (duration(seconds), "dim"))
 
 
+def _how_ended(event: Event) -> str:
+    if isinstance(event, Cancelled) and event.left:
+        return "waits" if type(event.what) is Ask else "stopped"
+    return _HOW_ENDED[type(event)]
+
+
+def _answered_before(count: int) -> str:
+    return f"{count:,} effect{'' if count == 1 else 's'} answered before"
+
+
 def _label(what: Any) -> str:
-    if type(what) in (Recall, Remember, Forget, RecallMarked, RememberUnlessChanged):
+    if type(what) is Ask:
+        text = f"Ask {what.question!r}"
+    elif type(what) in (Recall, Remember, Forget, RecallMarked, RememberUnlessChanged):
         text = f"{type(what).__name__} {what.namespace} {what.key!r}"  # values may be large
     elif type(what) in (Blocking, Await):
         given = [*map(repr, what.args), *(f"{name}={value!r}" for name, value in what.kwargs.items())]

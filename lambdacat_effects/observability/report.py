@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from lambdacat_effects.observability.nodes import Nesting, is_span, node_of
+from lambdacat_effects.observability.nodes import Nesting, is_machinery, is_span, node_of
 from lambdacat_effects.observability.overlap import Activity
 from lambdacat_effects.runtime.events import Answered, Branch, Cancelled, Event, Failed, Path, Root, Started
 
@@ -66,7 +66,7 @@ class Row:
     """What one node did.
 
     Of a node within a node of the same name (a task and its function, a call and its repetition by an interposer),
-    the outer one counts.
+    the outer one counts. What a durable run was answered before it was resumed does not count.
     """
 
     node: str
@@ -146,7 +146,11 @@ class _Sweep:
         if node is None and type(what) not in (Root, Branch):
             return
         works = node is not None and not is_span(what)
+        if event.again and works:
+            return
         around = self.nesting.enclosing(path)
+        if around is not None and around.works and is_machinery(what):
+            return
         interval = _Interval(path, node, event.at, self.activity.alone(path[:-1]), works)
         if node is not None and (around is None or around.node != node):
             interval.total = self.totals.setdefault(node, _Total(path))
@@ -161,9 +165,11 @@ class _Sweep:
     def end(self, interval: _Interval, event: Answered | Failed | Cancelled) -> None:
         if interval.works:
             self.activity.end(interval.path[:-1])
-        if interval.total is not None:
+        if interval.total is not None and event.again:
+            interval.total.calls -= 1  # a span in which nothing was new
+        elif interval.total is not None:
             interval.total.failed += isinstance(event, Failed)
-            interval.total.cancelled += isinstance(event, Cancelled)
+            interval.total.cancelled += isinstance(event, Cancelled) and not event.left
             self.measure(interval, interval.total)
 
     def measure(self, interval: _Interval, total: _Total) -> None:
@@ -178,6 +184,7 @@ class _Sweep:
             # The two sums are rounded differently, so their difference may be a little below zero.
             Row(node, t.calls, t.failed, t.cancelled, t.wall, max(0.0, t.wall - t.alone))
             for node, t in sorted(self.totals.items(), key=lambda item: item[1].first)
+            if t.calls
         ]
         return RunReport(tuple(rows), wall, self.activity.beside)
 

@@ -59,6 +59,9 @@ class Started:
     what: Any
     at: float
     """Seconds on the run's clock."""
+    again: bool = False
+    """Whether an effect was answered before, or anything else begun: of that a durable run tells once more when it is
+    resumed."""
 
 
 @attrs.define
@@ -69,6 +72,8 @@ class Answered:
     what: Any
     at: float
     answer: Any
+    again: bool = False
+    """Whether it was so before, and nothing was done: also of a span or a branch in which nothing is new."""
 
 
 @attrs.define
@@ -79,6 +84,8 @@ class Failed:
     what: Any
     at: float
     error: BaseException
+    again: bool = False
+    """As in `Answered`."""
 
 
 @attrs.define
@@ -88,6 +95,11 @@ class Cancelled:
     path: Path
     what: Any
     at: float
+    again: bool = False
+    """As in `Answered`."""
+    left: bool = False
+    """Whether it was left as it is, in a durable run that is suspended or interrupted: it goes on when that is
+    resumed."""
 
 
 Event: TypeAlias = Started | Answered | Failed | Cancelled

@@ -33,13 +33,13 @@ class Run:
     """One run of a plan."""
 
     __slots__ = (
-        "_checkpoint",
         "cancelled",
         "clock",
         "first",
         "is_cancelled",
         "listen",
         "pace",
+        "pass_checkpoint",
         "spares",
         "staged",
         "ticks",
@@ -72,12 +72,13 @@ class Run:
         self.staged: bool = False
         """Whether somebody decides when each effect is performed, as in a simulation. Then also what is done on the
         plan's behalf, such as the writing of a journal, is performed as an effect."""
-        self._checkpoint = checkpoint
+        self.pass_checkpoint: Callable[[bool], Awaitable[bool]] | None = checkpoint
+        """What `checkpoint` does, None where there are no other tasks."""
 
     @property
     def alone(self) -> bool:
         """Whether there are no other tasks to let run."""
-        return self._checkpoint is None
+        return self.pass_checkpoint is None
 
     async def checkpoint(self, told: bool) -> bool:
         """Let other tasks run, and be cancelled if so asked. Answers whether the plan has been `told` so.
@@ -85,7 +86,7 @@ class Run:
         A plan is told once. Else its clean-up would be refused by chance: synchronous effects, and those it shields,
         are answered in `finally`, whether or not a checkpoint happens to be due there.
         """
-        return False if self._checkpoint is None else await self._checkpoint(told)
+        return False if self.pass_checkpoint is None else await self.pass_checkpoint(told)
 
     async def before(self, path: Path, n: int, effect: object, told: bool) -> bool:  # noqa: ARG002
         """A checkpoint before the effect number `n` of the plan at `path`."""

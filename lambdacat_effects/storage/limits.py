@@ -27,10 +27,10 @@ def value_in(change: Put) -> bytes:
     >>> value_in(Put("cats", "felix", bytearray(b"black")))
     b'black'
     """
+    if type(change.value) is bytes:
+        return change.value
     value = cast(object, change.value)
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, (bytearray, memoryview)):
+    if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(cast(bytearray, value))
     raise InvalidArgument(
         f"a store keeps bytes; got {value!r:.80} for ({change.namespace!r}, {change.key!r:.80}). Encode it first, or "

@@ -9,15 +9,40 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from struct import Struct, error, unpack_from
-from typing import Final
+from typing import Any, Final
 
-__all__ = ["reaches_its_pages"]
+from lambdacat_effects.errors import StoreUnusable
+from lambdacat_effects.storage.lmdb_errors import data_file
+
+__all__ = ["check_length", "reaches_its_pages"]
 
 _HEADER: Final = 16
 _BRANCH, _LEAF = 0x01, 0x02
 _BIG, _TREE = 0x01, 0x02
 _NODE: Final = Struct("=HHHH")
 _NONE: Final = (1 << 64) - 1
+
+
+def check_length(environment: Any, path: str) -> None:
+    """Raise `StoreUnusable` if something in use lies beyond the end of the data file of the LMDB `environment`."""
+    if _is_long_enough(environment, path):
+        return
+    with environment.begin(write=True):  # so that nobody else writes
+        size = os.path.getsize(data_file(path))
+        sound = _is_long_enough(environment, path) or reaches_its_pages(
+            data_file(path), environment.stat()["psize"]
+        )
+    if not sound:
+        raise StoreUnusable(
+            f"the store in {path!r} is damaged: data.mdb has only {size} bytes, and more are in use. Restore it from "
+            "a backup, or give another path"
+        )
+
+
+def _is_long_enough(environment: Any, path: str) -> bool:
+    pages: int = environment.info()["last_pgno"] + 1
+    page: int = environment.stat()["psize"]
+    return os.path.getsize(data_file(path)) >= pages * page
 
 
 def reaches_its_pages(path: str, page: int) -> bool:

@@ -13,10 +13,11 @@ from typing import Any, Final, TypeVar
 import lmdb
 
 from lambdacat_effects.errors import InvalidArgument, LambdacatError, LimitExceeded, StoreUnusable
+from lambdacat_effects.storage.lmdb_access import Access, check_writable, opened, undisturbed
 from lambdacat_effects.storage.lmdb_compaction import forget_unfinished, hold_alone, share, written_anew
-from lambdacat_effects.storage.lmdb_damage import reaches_its_pages
+from lambdacat_effects.storage.lmdb_damage import check_length
 from lambdacat_effects.storage.lmdb_errors import data_file, explained
-from lambdacat_effects.storage.lmdb_files import FORMAT, identity, make, sync_directory
+from lambdacat_effects.storage.lmdb_files import identity, make, sync_directory
 from lambdacat_effects.storage.lmdb_recent import Recent
 from lambdacat_effects.storage.lmdb_records import Records
 from lambdacat_effects.storage.lmdb_tempo import Tempo
@@ -60,15 +61,17 @@ class Environment:
             raise explained(error, path) from error
 
     def _open(self) -> None:
-        self._lmdb = lmdb.open(self.path, map_size=self._asked_map_size, max_readers=_MOST_READERS, **FORMAT)
+        self._lmdb, self._access = opened(self.path, self._asked_map_size, _MOST_READERS)
         try:
-            self._check_size()
+            check_length(self._lmdb, self.path)
             self._lmdb.reader_check()  # frees what readers that were killed still pin
             self.records: Records = Records(self._lmdb)
             self._recent = Recent(self._lmdb)
             self._measure_map()
+            self._at_most, self._number = 0, -1
             self.key: tuple[int, int] = identity(self.path)
-            forget_unfinished(self.path)
+            if self._access is Access.WRITING:
+                forget_unfinished(self.path)
         except BaseException:
             self._lmdb.close()
             raise
@@ -102,6 +105,7 @@ class Environment:
         begin = 0
         try:
             self.check_not_forked()
+            check_writable(self.path, self._access)
             with self._writing:
                 since = perf_counter()
                 self._groups += 1
@@ -197,8 +201,15 @@ class Environment:
             raise explained(error, self.path) from error
 
     def _reading_transaction(self, work: Callable[[Any, Mapping[bytes, bytes | None]], T]) -> T:
-        with self._reading, self._lmdb.begin(db=self.records.places) as txn:
-            return work(txn, self._recent.as_of(txn, txn.id()))
+        def read(anew: bool) -> T:
+            if anew:
+                self._recent = Recent(self._lmdb)
+            with self._reading, self._lmdb.begin(db=self.records.places) as txn:
+                return work(txn, self._recent.as_of(txn, txn.id()))
+
+        if self._access is Access.UNANNOUNCED:
+            return undisturbed(self._lmdb, self.path, read)
+        return read(anew=False)
 
     def _transaction(self, group: list[Work], begin: int) -> int:
         """Commit what comes first in the group, and answer how many that were."""
@@ -209,7 +220,7 @@ class Environment:
         with self._begin() as txn:
             number, recent = self._recent_of(txn)
             self.tempo.committed(number)
-            used = self.records.used(txn) + self._recent.size
+            used = self._used_at_most(txn, number, group[begin:])
             for work in group[begin:]:
                 limit = self._most if work.limit is None else min(work.limit, self._most)
                 fits = not work.weight or used + work.weight <= limit
@@ -226,6 +237,7 @@ class Environment:
                     now, size = {}, self.records.used(txn)
                     if size > limit and size >= used:
                         raise LimitExceeded(self._too_large(size, limit))
+                    used = size
                     break
                 used += work.weight
             if now:
@@ -234,12 +246,21 @@ class Environment:
                     self._recent.add(txn, now)
                 else:
                     settled |= self._settle(txn, {**recent, **now})
+        self._at_most, self._number = used, number
         with self._reading:
             if kept:
                 self._recent.added(number, now)
             elif settled:
                 self._recent.forget(number)
         return done
+
+    def _used_at_most(self, txn: Any, number: int, group: list[Work]) -> int:
+        # Exactly only where it matters, or others have written meanwhile: to measure it took a tenth of what a small
+        # commit takes besides the disk.
+        least = min([self._most, *[work.limit for work in group if work.limit is not None]])
+        if number == self._number + 1 and self._at_most + sum([work.weight for work in group]) <= least // 2:
+            return self._at_most
+        return self.records.used(txn) + self._recent.size
 
     def _begin(self) -> Any:
         try:
@@ -322,24 +343,6 @@ class Environment:
                 f"the store in {self.path!r} was opened before this process was forked, and LMDB does not bear that: "
                 "open it after forking"
             )
-
-    def _check_size(self) -> None:
-        if self._is_long_enough():
-            return
-        with self._lmdb.begin(write=True):  # so that nobody else writes
-            size = os.path.getsize(data_file(self.path))
-            sound = self._is_long_enough() or reaches_its_pages(
-                data_file(self.path), self._lmdb.stat()["psize"]
-            )
-        if not sound:
-            raise StoreUnusable(
-                f"the store in {self.path!r} is damaged: data.mdb has only {size} bytes, and more are in use. "
-                "Restore it from a backup, or give another path"
-            )
-
-    def _is_long_enough(self) -> bool:
-        pages = self._lmdb.info()["last_pgno"] + 1
-        return os.path.getsize(data_file(self.path)) >= pages * self._lmdb.stat()["psize"]
 
     def _explained(self, error: BaseException) -> BaseException:
         if isinstance(error, LambdacatError) or not isinstance(error, (lmdb.Error, OSError)):

@@ -117,7 +117,8 @@ class Recent:
 
 
 def _size(changes: Mapping[bytes, bytes | None]) -> int:
-    return sum(_HEAD.size + len(place) + len(record or b"") for place, record in changes.items())
+    records = sum(map(len, filter(None, changes.values())))
+    return _HEAD.size * len(changes) + sum(map(len, changes)) + records
 
 
 def _key(number: int) -> bytes:

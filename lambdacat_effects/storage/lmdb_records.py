@@ -32,7 +32,7 @@ class Records:
         self.heap: Any = environment.open_db(HEAP)
         self.page: int = environment.stat()["psize"]
         # Half a page and more is kept on pages of its own wherever it is; 32 is more than what a node has besides.
-        self._large = self.page // 2 - 32
+        self._large: int = self.page // 2 - 32
 
     def get(self, txn: Any, place: bytes) -> bytes | None:
         record: bytes | None = txn.get(place)
@@ -43,8 +43,9 @@ class Records:
         return record
 
     def put(self, txn: Any, place: bytes, record: bytes) -> None:
-        number = txn.get(place + _IN_HEAP) if _can_be_marked(place) else None
-        if self._belongs_in_heap(place, record):
+        markable = _can_be_marked(place)
+        number = txn.get(place + _IN_HEAP) if markable else None
+        if markable and self._is_for_heap(record):
             if number is not None:
                 txn.put(number, record, db=self.heap)
             else:
@@ -61,7 +62,7 @@ class Records:
     def append(self, txn: Any, place: bytes, record: bytes) -> None:
         """Put what is not there yet, and most likely comes after all that is."""
         key, value = place, record
-        if self._belongs_in_heap(place, record):
+        if self._is_for_heap(record) and _can_be_marked(place):
             key, value = place + _IN_HEAP, self._next(txn)
             txn.put(value, record, db=self.heap, append=True)
         if not txn.put(key, value, append=True):
@@ -96,8 +97,8 @@ class Records:
             pages += stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
         return self.page * pages
 
-    def _belongs_in_heap(self, place: bytes, record: bytes) -> bool:
-        return _SMALL < len(record) <= self._large and _can_be_marked(place)
+    def _is_for_heap(self, record: bytes) -> bool:
+        return _SMALL < len(record) <= self._large
 
     def _next(self, txn: Any) -> bytes:
         cursor = txn.cursor(db=self.heap)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Hashable, Sequence
@@ -18,7 +17,7 @@ from lambdacat_effects.storage.limits import checked_limit, value_in
 from lambdacat_effects.storage.lmdb_environment import MAP_SIZE, Environment, acquire, hold, release
 from lambdacat_effects.storage.lmdb_keys import chosen, place_of, record_of, start_of, value_of
 from lambdacat_effects.storage.lmdb_writer import Work
-from lambdacat_effects.storage.port import Change, Delete, Expect, Store
+from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
 
 __all__ = ["MAP_SIZE", "LmdbStore"]
 
@@ -116,9 +115,8 @@ class LmdbStore(Store):
             self._check_no_other_loop()
             environment.commit([work])
         else:
+            await trio.lowlevel.checkpoint_if_cancelled()
             if environment.tempo.suits(task) and environment.writer.is_idle:
-                if trio.current_effective_deadline() == -math.inf:
-                    await trio.lowlevel.checkpoint_if_cancelled()
                 environment.commit([work])
             else:
                 await environment.writer.write(work, task)
@@ -134,15 +132,10 @@ class LmdbStore(Store):
         expected: list[tuple[bytes, bytes | None]] = []
         places: list[tuple[bytes, bytes | None]] = []
         weight = 0
+        split = 4 * environment.records.page  # the pages that a record's own may be split from
         for change in changes:
             place = place_of(change.namespace, change.key)
-            if isinstance(change, Delete):
-                places.append((place, None))
-                continue
-            if isinstance(change, Expect):
-                value = change.value
-                expected.append((place, None if value is None else record_of(place, change.key, value)))
-            else:
+            if isinstance(change, Put):
                 record = record_of(place, change.key, value_in(change))
                 if len(record) > _LARGEST_RECORD:
                     raise LimitExceeded(
@@ -150,9 +143,12 @@ class LmdbStore(Store):
                         "and LMDB takes less than 4 GiB. Nothing was written: divide it"
                     )
                 places.append((place, record))
-                weight += (
-                    len(record) + 4 * environment.records.page
-                )  # the pages that its own may be split from
+                weight += len(record) + split
+            elif isinstance(change, Expect):
+                value = change.value
+                expected.append((place, None if value is None else record_of(place, change.key, value)))
+            else:
+                places.append((place, None))
         return Work(expected, places, weight, self._most_bytes)
 
     def _check_no_other_loop(self) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from math import inf
 from queue import Empty, SimpleQueue
-from typing import Any, Final
+from typing import Final
 
 import trio
 
 from lambdacat_effects.errors import ResourceNotOpen
+from lambdacat_effects.storage.awaited import Awaited, not_before_it_is_done, wake
 
 __all__ = ["Work", "Writer"]
 
@@ -18,10 +18,14 @@ _MOST_TOGETHER: Final = 4096
 _MOST_BYTES_TOGETHER: Final = 16 << 20
 
 
-class Work:
+class Work(Awaited):
     """One batch on its way to the disk, and how it ended."""
 
-    __slots__ = ("changes", "done", "error", "expected", "found", "limit", "loop", "met", "task", "weight")
+    met: bool = False
+    """Whether all was as expected, and so changed."""
+    found: bool = False
+    """Whether what was removed last had been there."""
+    error: BaseException | None = None
 
     def __init__(
         self,
@@ -38,14 +42,6 @@ class Work:
         """At most how many bytes the store grows by it; 0 if it keeps nothing."""
         self.limit: int | None = limit
         """How many bytes the store may have after it, if it grows."""
-        self.met: bool = False
-        """Whether all was as expected, and so changed."""
-        self.found: bool = False
-        """Whether what was removed last had been there."""
-        self.error: BaseException | None = None
-        self.loop: trio.lowlevel.TrioToken | None = None
-        self.task: trio.lowlevel.Task | None = None
-        self.done: threading.Event | None = None
 
 
 class Writer:
@@ -71,14 +67,11 @@ class Writer:
         return self._under_way == 0
 
     async def write(self, work: Work, task: trio.lowlevel.Task) -> None:
-        """Wait in `task`, which is running, until it is on the disk, also when cancelled: only before it is queued
-        does cancelling prevent it."""
-        if trio.current_effective_deadline() == -inf:
-            await trio.lowlevel.checkpoint_if_cancelled()
+        """Wait in `task`, which is running, until it is on the disk, also when cancelled."""
         work.task, work.loop = task, trio.lowlevel.current_trio_token()
         self._put(work)
         try:
-            await trio.lowlevel.wait_task_rescheduled(_not_before_it_is_done)
+            await trio.lowlevel.wait_task_rescheduled(not_before_it_is_done)
         except BaseException:
             # Never by Trio: somebody else stepped this coroutine, and closes it. Waking its task would be wrong, and
             # leaving before the change is made, too.
@@ -131,7 +124,7 @@ class Writer:
                 self._commit(group)
                 with self._gate:
                     self._under_way -= len(group)
-                _wake(group)
+                wake(group)
 
     def _drain(self, group: list[Work]) -> bool:
         size = 0
@@ -146,27 +139,3 @@ class Writer:
             except Empty:
                 return True
         return False
-
-
-def _not_before_it_is_done(_raise_cancel: Any) -> trio.lowlevel.Abort:
-    return trio.lowlevel.Abort.FAILED
-
-
-def _wake(group: list[Work]) -> None:
-    loops: dict[trio.lowlevel.TrioToken, list[Work]] = {}
-    for work in group:
-        if work.done is not None:
-            work.done.set()
-        elif work.loop is not None:
-            loops.setdefault(work.loop, []).append(work)
-    for loop, waiting in loops.items():
-        try:
-            loop.run_sync_soon(_reschedule, waiting)
-        except trio.RunFinishedError:  # it crashed: nobody waits any more
-            continue
-
-
-def _reschedule(waiting: list[Work]) -> None:
-    for work in waiting:
-        if work.task is not None:
-            trio.lowlevel.reschedule(work.task)

@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import trio
 
 from lambdacat_effects.errors import ResourceNotOpen
+from lambdacat_effects.storage.awaited import Awaited, not_before_it_is_done, wake
 
 __all__ = ["Connection", "Job", "OwnerThread"]
 
@@ -18,10 +19,8 @@ T = TypeVar("T")
 _MOST_TOGETHER: Final = 1024
 
 
-class Job(Generic[T]):
+class Job(Awaited, Generic[T]):
     """Something to do with the connection, and how it ended."""
-
-    __slots__ = ("alone", "answer", "done", "error", "loop", "task", "work", "writes")
 
     def __init__(self, work: Callable[[], T], *, writes: bool, alone: bool = False) -> None:
         self.work: Callable[[], T] = work
@@ -30,9 +29,6 @@ class Job(Generic[T]):
         """Whether it must be done outside of any transaction."""
         self.answer: T | None = None
         self.error: BaseException | None = None
-        self.loop: trio.lowlevel.TrioToken | None = None
-        self.task: trio.lowlevel.Task | None = None
-        self.done: threading.Event | None = None
 
     def outcome(self) -> Any:
         """Its answer. Raises what it raised."""
@@ -91,7 +87,7 @@ class OwnerThread:
             job.task, job.loop = trio.lowlevel.current_task(), trio.lowlevel.current_trio_token()
             self._put(job)
             try:
-                await trio.lowlevel.wait_task_rescheduled(_not_before_it_is_done)
+                await trio.lowlevel.wait_task_rescheduled(not_before_it_is_done)
             except BaseException:
                 job.task = (
                     None  # whoever closed this coroutine never waited in Trio: its task must not be woken
@@ -123,10 +119,6 @@ class OwnerThread:
             self._queue.put(job)
 
 
-def _not_before_it_is_done(_raise_cancel: Any) -> trio.lowlevel.Abort:
-    return trio.lowlevel.Abort.FAILED
-
-
 def _run(queue: SimpleQueue[Job[Any] | None], connect: Callable[[], Connection], opened: Job[None]) -> None:
     connection: Connection | None = None
     try:
@@ -144,7 +136,7 @@ def _run(queue: SimpleQueue[Job[Any] | None], connect: Callable[[], Connection],
         jobs, more = _drained(queue)
         if jobs:
             connection.perform(jobs)
-            _wake(jobs)
+            wake(jobs)
         del jobs  # not to be kept until there is more to do
     connection.close()
 
@@ -161,23 +153,3 @@ def _drained(queue: SimpleQueue[Job[Any] | None]) -> tuple[list[Job[Any]], bool]
         except Empty:
             return jobs, True
     return jobs, False
-
-
-def _wake(jobs: list[Job[Any]]) -> None:
-    loops: dict[trio.lowlevel.TrioToken, list[Job[Any]]] = {}
-    for job in jobs:
-        if job.done is not None:
-            job.done.set()
-        elif job.loop is not None:
-            loops.setdefault(job.loop, []).append(job)
-    for loop, waiting in loops.items():
-        try:
-            loop.run_sync_soon(_reschedule, waiting)
-        except trio.RunFinishedError:  # it crashed: nobody waits any more
-            continue
-
-
-def _reschedule(waiting: list[Job[Any]]) -> None:
-    for job in waiting:
-        if job.task is not None:
-            trio.lowlevel.reschedule(job.task)

@@ -88,8 +88,18 @@ def _misfit(error: Exception, step: str = "") -> Misfit:
     name: Any = getattr(note, "name", None)
     step += f"[{getattr(note, 'index', None)!r}]" if name is None else f".{name}"
     if name is not None and isinstance(first, KeyError) and first.args == (name,):
-        return Misfit("is missing", step)
+        return Misfit(f"is missing{_changed(error)}", step)
     return _misfit(first, step)
+
+
+def _changed(error: Exception) -> str:
+    cls: Any = getattr(error, "cl", None)
+    if not _is_record(cls):
+        return ""
+    return (
+        f": if {type_name(cls)} has changed since, give the new field a default, or count up the version of the "
+        "class with @versioned and write a @migration"
+    )
 
 
 def _is(kind: type, value: Any) -> bool:

@@ -36,6 +36,7 @@ from lambdacat_effects.errors import (
 from lambdacat_effects.observability.report import Recorder
 from lambdacat_effects.testing import laws
 from lambdacat_effects.testing.crashing import Swept, crash_sweep
+from lambdacat_effects.testing.mortal import CrashPoint
 from lambdacat_effects.testing.performing import Performed, performed
 from lambdacat_effects.testing.recording import Recorded, record, replay
 from lambdacat_effects.testing.scripts import (
@@ -63,6 +64,7 @@ from lambdacat_effects.testing.unperformed import warn_unperformed
 __all__ = [
     "Check",
     "Crash",
+    "CrashPoint",
     "Deadlock",
     "Endless",
     "Exploration",

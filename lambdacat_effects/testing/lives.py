@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from random import Random as Seeded
-from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import attrs
 import trio
 
+from lambdacat_effects.algebra.result import Err, Ok
 from lambdacat_effects.effects.effect import Effect, Plan
 from lambdacat_effects.effects.tools import CallTool
 from lambdacat_effects.errors import InvalidArgument, RunSuspended
 from lambdacat_effects.journal.durable import Durable
 from lambdacat_effects.journal.idempotency import idempotency_key
+from lambdacat_effects.journal.performing import outcome_of
 from lambdacat_effects.journal.records import (
     ANSWERS,
     CANCELS,
@@ -28,46 +30,36 @@ from lambdacat_effects.journal.records import (
     Header,
     Kind,
     Record,
+    asked_text,
     place_text,
 )
 from lambdacat_effects.runtime.handler import Handler, ambient
-from lambdacat_effects.storage.memory_store import InMemoryStore
-from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
+from lambdacat_effects.storage.port import Store
+from lambdacat_effects.testing.mortal import Contents, CrashPoint, Disk, Mortal
 from lambdacat_effects.testing.simulation import Crash, Fault, Report
 from lambdacat_effects.testing.simulation.faults import FaultsLike, listed
 from lambdacat_effects.testing.simulation.running import perform_once
 from lambdacat_effects.testing.simulation.schedules import RandomWalk
 from lambdacat_effects.testing.simulation.trace import plain_text
 
-__all__ = ["RUN_ID", "Call", "Contents", "Disk", "Lives", "Mortal", "Point"]
+__all__ = ["RUN_ID", "Answers", "Call", "Lives"]
+
+Answers: TypeAlias = Mapping[str, object] | Callable[[str], object]
+"""The answers to what a plan asks, by question, or a function of the question."""
 
 RUN_ID = "swept"
 """The run's id."""
+_asked: ContextVar[str | None] = ContextVar("asked", default=None)
+"""The key of the call that is being answered."""
 _JOURNAL = frozenset({ANSWERS, CANCELS, ENTRIES, FENCES, LEASES, NUMBERS, QUESTIONS, RUNS})
 _FINAL = (Kind.ANSWERED, Kind.FAILED, Kind.CANCELLED)
+_ADDED = (Kind.STARTED, Kind.CUT, Kind.DECIDED, Kind.PATCHED)
+"""What a replay may add. Where branches end by themselves nothing has to be decided, but another schedule may do so
+first; and a branch that was cancelled may come as far as a `patched` this time."""
+_AFTER_CANCELLATION = (*_ADDED, Kind.CANCELLED)
+"""The same for a run that was cancelled from outside: how far a branch comes until it is told depends on the
+schedule. But it asks for nothing."""
 _MOST_LIVES = 200
-_PAUSES = (0.0, 0.1, 2.0, 40.0, 3600.0)
-"""Seconds between the death of a process and the next one's birth, where that makes a difference."""
-
-Contents: TypeAlias = dict[str, dict[str, bytes]]
-"""What a store keeps, by namespace and key."""
-
-
-@attrs.frozen
-class Point:
-    """Where a process dies."""
-
-    what: Literal["before write", "after write", "before step"]
-    """A write of the store, or a step of the simulation."""
-    number: int
-    """Of the write, from 1; of the step, from 0."""
-    run: int = 0
-    """In which performance of the life, if an answer to a question let the run go on."""
-    of: str = ""
-    """The step, for people."""
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.number}" + (f" ({self.of})" if self.of else "")
 
 
 @attrs.frozen
@@ -75,10 +67,12 @@ class Call:
     """An effect that was asked of the handlers of a run."""
 
     key: str
-    """Its idempotency key."""
+    """Its idempotency key, without the run's number: that of a run that never began is gone for good."""
     effect: Effect[Any]
     life: int
     """In which life of the process, from 0."""
+    number: str = "0"
+    """The number of the run."""
 
     def __str__(self) -> str:
         return f"{plain_text(self.effect)} ({self.key})"
@@ -103,104 +97,6 @@ class Call:
         )
 
 
-class Disk(InMemoryStore):
-    """What outlives the process."""
-
-    def contents(self) -> Contents:
-        """All that it keeps, by namespace and key."""
-        return {namespace: dict(values) for namespace, values in self._namespaces.items()}
-
-    @staticmethod
-    def of(contents: Contents) -> Disk:
-        """One that keeps this."""
-        disk = Disk()
-        disk._namespaces = {namespace: dict(values) for namespace, values in contents.items()}
-        return disk
-
-
-class Mortal(Store):
-    """A process's way to the disk, which ends with the process.
-
-    A write waits, before the disk has it and after, as a real one does.
-    """
-
-    def __init__(self, disk: Disk, dies: Point | None) -> None:
-        self.disk: Disk = disk
-        self.dead: bool = False
-        self.writes: int = 0
-        self._dies = dies
-
-    def check_alive(self) -> None:
-        """Raise `Crash` if the process is gone."""
-        if self.dead:
-            raise Crash("the process is dead")
-
-    @property
-    def place(self) -> Hashable:
-        return self.disk
-
-    async def get(self, namespace: str, key: str) -> bytes | None:
-        self.check_alive()
-        return await self.disk.get(namespace, key)
-
-    async def scan(self, namespace: str, prefix: str = "") -> list[tuple[str, bytes]]:
-        self.check_alive()
-        return await self.disk.scan(namespace, prefix)
-
-    async def put(self, namespace: str, key: str, value: bytes) -> None:
-        await self.batch([Put(namespace, key, value)])
-
-    async def delete(self, namespace: str, key: str) -> bool:
-        found = await self.get(namespace, key) is not None
-        await self.batch([Delete(namespace, key)])
-        return found
-
-    async def compare_and_swap(
-        self, namespace: str, key: str, expected: bytes | None, value: bytes | None
-    ) -> bool:
-        change = Delete(namespace, key) if value is None else Put(namespace, key, value)
-        return await self.batch([Expect(namespace, key, expected), change])
-
-    async def batch(self, changes: Sequence[Change]) -> bool:
-        self.check_alive()
-        self.writes += 1
-        number = self.writes
-        await trio.lowlevel.cancel_shielded_checkpoint()
-        self._die_at("before write", number)
-        made = await self.disk.batch(changes)
-        self._die_at("after write", number)
-        await trio.lowlevel.cancel_shielded_checkpoint()
-        self.check_alive()
-        return made
-
-    async def size(self) -> int:
-        return await self.disk.size()
-
-    async def compact(self) -> None:
-        await self.disk.compact()
-
-    async def aclose(self) -> None:
-        """The disk stays."""
-        self.check_alive()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """The disk stays."""
-
-    def _die_at(self, what: str, number: int) -> None:
-        point = self._dies
-        if point is not None and (point.what, point.number) == (what, number):
-            self.dead = True
-        self.check_alive()
-
-
 class Lives:
     """One durable run, from its beginning to its end, however often its process dies meanwhile.
 
@@ -212,24 +108,28 @@ class Lives:
         make: Callable[..., Any],
         args: tuple[Any, ...],
         handlers: Callable[[Store], Handler[Any]],
-        answers: Mapping[str, object],
-        faults: FaultsLike | None,
-        timing: bool,
+        *,
+        answers: Answers | None = None,
+        faults: FaultsLike | None = None,
+        apart: Sequence[float] = (0.0,),
+        hurry: float = 0.0,
     ) -> None:
         self.disk: Disk = Disk()
         self.calls: list[Call] = []
         self.reports: list[Report] = []
         """Of the last life: one for each time that the run was performed in it."""
-        self.writes: int = 0
-        """How often the last life has written."""
+        self.writes: list[str] = []
+        """What the last life has written, for people."""
         self.deaths: list[str] = []
         self.wrong: list[str] = []
+        self.hurry: float = hurry
+        """The probability that a timer is over before work that could go on."""
         self._make = make
         self._args = args
         self._handlers = handlers
-        self._answers = answers
+        self._answers: Answers = answers or {}
         self._faults = listed(faults)
-        self._timing = timing
+        self._apart = apart
         self._pauses = Seeded(0)
         self._now = 0.0
         self.count: int = 0
@@ -239,7 +139,7 @@ class Lives:
 
     # Living
 
-    def live(self, seed: int | str, dies: Point | None = None) -> bool:
+    def live(self, seed: int | str, dies: CrashPoint | None = None) -> bool:
         """Perform the run until the process dies, or the run has ended, or stops. Answers whether it died."""
         before = self.disk.contents()
         store = Mortal(self.disk, dies)
@@ -255,7 +155,7 @@ class Lives:
         self.count += 1
         if died:
             self.deaths.append(str(dies) if dies is not None else "at random")
-            self._now += self._pauses.choice(_PAUSES) if self._timing else 0.0
+            self._now += self._pauses.choice(self._apart)
         self._check_life(before, self.calls[first:])
         return died
 
@@ -272,7 +172,7 @@ class Lives:
                 self.wrong.append(f"the run cannot go on: {error!r}")
                 return
 
-    def _perform(self, store: Mortal, seed: int | str, dies: Point | None) -> None:
+    def _perform(self, store: Mortal, seed: int | str, dies: CrashPoint | None) -> None:
         durable = Durable(store)
 
         def scenario() -> Any:
@@ -281,28 +181,51 @@ class Lives:
 
         while True:
             faults = self._faults
-            if dies is not None and dies.what == "before step" and dies.run == len(self.reports):
-                faults = (Fault("crash", step=dies.number), *faults)
+            if dies is not None and dies.what == "before step" and dies.performance == len(self.reports):
+                faults = (Fault("crash", step=dies.at), *faults)
             again = f"{seed}/{len(self.reports)}"
-            report, _ = perform_once(scenario, RandomWalk(again), faults, again, begins=self._now)
+            schedule = RandomWalk(again, hurry=self.hurry)
+            report, _ = perform_once(scenario, schedule, faults, again, begins=self._now)
             self._now += report.time
             self.reports.append(report)
             self.lost += sum(fault.kind == "lost_reply" for fault in report.faults)
             error = report.outcome[1]
             if store.dead or _crashed(report) or not isinstance(error, RunSuspended):
                 return
-            for question in error.questions:
-                if question not in self._answers:
-                    raise InvalidArgument(f"the run asks {question!r}, and answers= has nothing for that")
-                trio.run(_answer, durable, self._answers[question], question)
+            for question in trio.run(durable.questions, RUN_ID):
+                trio.run(_answer, durable, self._answer(question.text), question.at)
+
+    def _answer(self, question: str) -> object:
+        if callable(self._answers):
+            return self._answers(question)
+        if question not in self._answers:
+            raise InvalidArgument(f"the run asks {question!r}, and answers= has nothing for that")
+        return self._answers[question]
+
+    def cancel(self) -> None:
+        """Ask the run to end, as another process does while this one is dead. Nothing is asked of one that has not
+        begun, or has ended."""
+        header = self.header
+        if header is not None and header.outcome is None:
+            trio.run(Durable(self.disk).cancel, RUN_ID)
 
     def _spy(self, store: Mortal) -> Callable[[Any], Plan[Any, Any]]:
         life = self.count
 
         def spy(effect: Effect[Any]) -> Plan[Any, Any]:
             store.check_alive()
-            self.calls.append(Call(idempotency_key() or "none", effect, life))
-            return (yield from effect)
+            key = idempotency_key()
+            if key is None or key == (outer := _asked.get()):
+                # The journal does not meet it: a `Need`, or what a handler asks for in order to answer.
+                return (yield from effect)
+            run_id, numbers, place = key.split(":")
+            number, _, generation = numbers.partition(".")
+            self.calls.append(Call(f"{run_id}:{generation}:{place}", effect, life, number))
+            _asked.set(key)
+            try:
+                return (yield from effect)
+            finally:
+                _asked.set(outer)
 
         return spy
 
@@ -322,6 +245,16 @@ class Lives:
         return header.status, header.outcome
 
     @property
+    def result(self) -> Ok[Any] | Err[Exception]:
+        """How it ended."""
+        header = self.header
+        assert header is not None
+        try:
+            return Ok(outcome_of(header))
+        except Exception as error:
+            return Err(error)
+
+    @property
     def memory(self) -> Contents:
         """What it has left in the store, without its journal."""
         return {name: values for name, values in self.disk.contents().items() if name not in _JOURNAL}
@@ -337,6 +270,8 @@ class Lives:
         assert header is not None
         contents = self.disk.contents()
         contents[RUNS][RUN_ID] = attrs.evolve(header, status="running", outcome=None).encode()
+        if header.status == "cancelled":
+            contents[CANCELS] = {RUN_ID: b"{}"}
         again = Disk.of(contents)
         durable = Durable(again)
         report, _ = perform_once(
@@ -353,12 +288,9 @@ class Lives:
             self.wrong.append(
                 f"replayed from its journal it ends otherwise: {now.outcome} for {header.outcome}"
             )
+        allowed = _AFTER_CANCELLATION if header.status == "cancelled" else _ADDED
         for key, data in again.contents().get(ENTRIES, {}).items():
-            # (Where branches end by themselves nothing has to be decided, but another schedule may do so first.)
-            if key not in contents.get(ENTRIES, {}) and Record.decode(data).kind not in (
-                Kind.CUT,
-                Kind.DECIDED,
-            ):
+            if key not in contents.get(ENTRIES, {}) and Record.decode(data).kind not in allowed:
                 self.wrong.append(f"a replay of the whole journal has added to it: {data.decode()}")
 
     def _check_life(self, before: Contents, calls: Sequence[Call]) -> None:
@@ -375,7 +307,7 @@ class Lives:
                 self.wrong.append(f"the record of {record.text()} at {place_text(record.place)} has changed")
             if record.kind in _FINAL:
                 generation = int(key.split(".")[1], 16)
-                answered.add(f"{RUN_ID}{f'#{generation}' if generation else ''}:{place_text(record.place)}")
+                answered.add(f"{RUN_ID}:{generation}:{place_text(record.place)}")
         self.wrong += [f"{call} was answered, and is asked again" for call in calls if call.key in answered]
 
     def check_calls(self) -> None:
@@ -393,10 +325,24 @@ class Lives:
                 if later is not None:
                     self.wrong.append(f"{call} is asked again, though its plan had gone on to {later}")
             latest.append(call)
+        for (generation, asked), said in self._patches().items():
+            if len(said) > 1:
+                self.wrong.append(f"{asked_text(asked)} was answered both ways in generation {generation}")
+        if len({call.number for call in self.calls}) > 1:
+            self.wrong.append("a run that had begun has another number")
         calls = [(call.key, call.life) for call in self.calls if isinstance(call.effect, CallTool)]
         self.wrong += [
             f"{twice} was called twice in one life" for twice in {c for c in calls if calls.count(c) > 1}
         ]
+
+    def _patches(self) -> dict[tuple[int, str], set[bool]]:
+        """What `patched` was answered, by generation and what was asked."""
+        found: dict[tuple[int, str], set[bool]] = {}
+        for key, data in self.disk.contents().get(ENTRIES, {}).items():
+            record = Record.decode(data)
+            if record.kind is Kind.PATCHED:
+                found.setdefault((int(key.split(".")[1], 16), record.asked), set()).add(record.data)
+        return found
 
     def story(self) -> str:
         """The journal and the calls, for people."""
@@ -406,8 +352,8 @@ class Lives:
         return "\n".join(["The journal:", *lines, "What was asked of the handlers:", *calls])
 
 
-async def _answer(durable: Durable, value: object, question: str) -> None:
-    await durable.answer(RUN_ID, value, question=question)
+async def _answer(durable: Durable, value: object, at: str) -> None:
+    await durable.answer(RUN_ID, value, at=at)
 
 
 def _crashed(report: Report) -> bool:

@@ -15,7 +15,8 @@ from typing import Any
 from golden_plans import GOLDEN, handlers
 
 from lambdacat_effects.journal.records import FORMAT, LEASES
-from lambdacat_effects.testing.lives import Lives, Point
+from lambdacat_effects.testing.lives import Lives
+from lambdacat_effects.testing.mortal import CrashPoint, Disk
 
 HERE = Path(__file__).parent
 
@@ -25,25 +26,26 @@ def golden(name: str) -> dict[str, Any]:
     make, args = GOLDEN[name]
 
     def lives() -> Lives:
-        return Lives(make, args, handlers, {"Send it?": True}, None, timing=False)
+        return Lives(make, args, handlers, answers={"Send it?": True})
 
     whole = lives()
     whole.live(0)
     run = lives()
-    assert run.live(0, Point("before write", whole.writes * 3 // 4))
+    assert run.live(0, CrashPoint("before write", len(whole.writes) * 3 // 4))
     stopped = run.disk.contents()
     stopped.pop(LEASES, None)  # of a process that is long gone
-    before = len(run.calls)
-    run.to_the_end(1)
-    assert not run.wrong, run.wrong
+    resumed = lives()
+    resumed.disk = Disk.of(stopped)
+    resumed.to_the_end(1)
+    assert not resumed.wrong, resumed.wrong
     return {
         "format": FORMAT,
         "plan": name,
         "store": {space: _texts(values) for space, values in stopped.items()},
         "expected": {
-            "outcome": run.outcome,
-            "calls": sorted(str(call) for call in run.calls[before:]),
-            "memory": {space: _texts(values) for space, values in run.memory.items()},
+            "outcome": resumed.outcome,
+            "calls": sorted(str(call) for call in resumed.calls),
+            "memory": {space: _texts(values) for space, values in resumed.memory.items()},
         },
     }
 

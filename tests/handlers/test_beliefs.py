@@ -412,13 +412,13 @@ def test_beliefs_may_start_with_some() -> None:
 
 def test_what_else_is_kept_there_is_a_mismatch_and_stays() -> None:
     store = InMemoryStore()
-    trio.run(store.put, "beliefs", "it rains", b'{"$type":"Cat"}')
+    trio.run(store.put, "_beliefs", "it rains", b'{"$type":"Cat"}')
     for plan in (belief("it rains"), observe("it rains", 1.0, source="radar"), held_beliefs()):
         with pytest.raises(
             StoredValueMismatch, match=r"^the belief in 'it rains' cannot be read: .* stored Cat"
         ):
             store_beliefs(store).run_pure(plan)
-    assert b'{"$type":"Cat"}' == trio.run(store.get, "beliefs", "it rains")
+    assert b'{"$type":"Cat"}' == trio.run(store.get, "_beliefs", "it rains")
 
 
 async def test_a_store_that_is_not_open_says_so(tmp_path: Path) -> None:

@@ -303,48 +303,37 @@ def test_the_property_finds_a_redaction_that_leaks(mutant: Any) -> None:
     [
         (email_addresses, "a@b.co, A.b-c+d@sub.example.org.", "[redacted], [redacted]."),
         (email_addresses, "grüße@bücher.example", "[redacted]"),
-        (email_addresses, "@home a@b 3 @ 4 a@b.1", "@home a@b 3 @ 4 a@b.1"),
-        (
-            card_numbers,
-            "5500-0055-5555-5559 378282246310005 3782 822463 10005",
-            "[redacted] [redacted] [redacted]",
-        ),
+        (card_numbers, "5500-0055-5555-5559 378282246310005", "[redacted] [redacted]"),
+        (card_numbers, "3782 822463 10005", "[redacted]"),
         (card_numbers, "6011 0009 9013 9424, 2026", "[redacted], 2026"),
         (card_numbers, "0001 4111 1111 1111 1111 02", "0001 [redacted] 02"),
-        (
-            card_numbers,
-            "000000000000 1234567890123 41111111111111111111111",
-            "000000000000 1234567890123 41111111111111111111111",
-        ),
         (bearer_tokens, "authorization: bearer abc.def-123 x", "authorization: bearer [redacted] x"),
-        (
-            bearer_tokens,
-            "basic research, the token economy, bearer of news",
-            "basic research, the token economy, bearer of news",
-        ),
         (bearer_tokens, "eyJhbGciOiJIUzI1.eyJzdWIiOiIxMjM0.SflKxwRJSM", "[redacted]"),
         (api_keys, "sk-ant-api03-abcdefghijklmnop ghp_abcdefghijklmnopqrstuvwxyz", "[redacted] [redacted]"),
+        (api_keys, 'my_api_key: "abcdef123"', 'my_api_key: "[redacted]"'),
+        (api_keys, "password = hunter22", "password = [redacted]"),
         (
             api_keys,
-            'my_api_key: "abcdef123", password = hunter22',
-            'my_api_key: "[redacted]", password = [redacted]',
-        ),
-        (
-            api_keys,
-            "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nrest",
-            "[redacted]\nrest",
-        ),
-        (
-            api_keys,
-            "the secretary: Johnson; desk-lamp-with-a-shade; passwords matter",
-            "the secretary: Johnson; desk-lamp-with-a-shade; passwords matter",
+            "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\n.",
+            "[redacted]\n.",
         ),
     ],
 )
-def test_ready_patterns_find_what_they_say_and_leave_the_rest(
-    function: Any, text: str, expected: str
-) -> None:
+def test_ready_patterns_find_what_they_say(function: Any, text: str, expected: str) -> None:
     assert expected == function(text)
+
+
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        (email_addresses, "@home a@b 3 @ 4 a@b.1"),
+        (card_numbers, "000000000000 1234567890123 41111111111111111111111"),
+        (bearer_tokens, "basic research, the token economy, bearer of news"),
+        (api_keys, "the secretary: Johnson; desk-lamp-with-a-shade; passwords matter"),
+    ],
+)
+def test_ready_patterns_leave_the_rest(function: Any, text: str) -> None:
+    assert text == function(text)
 
 
 @settings(deadline=None)

@@ -45,6 +45,7 @@ from lambdacat_effects import (
     observe,
     on_cancel,
     parallel,
+    patched,
     race,
     recall,
     recall_marked,
@@ -309,6 +310,10 @@ def two_questions() -> Plan[Any, Any]:
     return (yield from parallel(ask("Who?"), ask("How many?", as_type=int)))
 
 
+def two_other_questions() -> Plan[Any, Any]:
+    return (yield from parallel(ask("Whom?"), fetch("how many")))
+
+
 class Colour(Enum):
     BLACK = "black"
     GREY = "grey"
@@ -334,6 +339,22 @@ TYPES: dict[str, Any] = {t.__name__: t for t in (str, bool, int, float, list, di
 
 def asking_for(type_name: str) -> Plan[Ask[Any], Any]:
     return (yield from ask("What?", as_type=TYPES[type_name]))
+
+
+WANTED: list[Any] = [str]
+"""The type that `asking_for_what_is_wanted` asks for: types are no arguments of runs."""
+
+
+def asking_for_what_is_wanted() -> Plan[Ask[Any], Any]:
+    return (yield from ask("What?", as_type=WANTED[0]))
+
+
+def asking_twice_at_once() -> Plan[Any, Any]:
+    return (yield from parallel(ask("Who?"), ask("Who?")))
+
+
+def asking_of_many(n: int) -> Plan[Any, Any]:
+    return (yield from parallel(*[ask(f"Who is number {i}?") for i in range(n)]))
 
 
 def asking_in_turn(n: int) -> Plan[Ask[str], list[str]]:
@@ -538,3 +559,43 @@ def handling_itself(log: str) -> Plan[Any, list[str]]:
     handled = CallTool.by(lambda call: f"{log} {call.args[0]}")
     inner = yield from handled.handle(in_turn(2))
     return [*inner, (yield from fetch("outside"))]
+
+
+def echoed(given: dict[str, Any]) -> Plan[Any, str]:
+    yield from Now()
+    return f"{len(given['names'])} names"
+
+
+def of_every_kind() -> Plan[Any, list[Any]]:
+    """A plan whose journal has records of every kind."""
+    found: list[Any] = [(yield from fetch("first"))]
+    found.append((yield from attempt(fail_always("it"))))
+    found.append((yield from attempt(timeout(2, Sleep(3)))))
+    found.append((yield from attempt(_after(1, "alone"))))
+    found.append((yield from race(_after(3, "slow"), _after(1, "quick"))))
+    found.append((yield from parallel(fetch("left"), fetch("right"), ask("Who?"))))
+    found.append((yield from patched("a change")))
+    found.append((yield from fetch("last")))
+    return [repr(answer) for answer in found]
+
+
+def first_and_second() -> Plan[Any, tuple[str, str]]:
+    return (yield from parallel(fetch("first"), fetch("second")))
+
+
+CLEANING_UP: list[str] = ["slow"]
+"""What the loser of `losing` takes back."""
+
+
+def losing() -> Plan[Any, str]:
+    def loser() -> Plan[Any, str]:
+        try:
+            yield from wait_for_ever("slow")
+        finally:
+            for what in CLEANING_UP:
+                yield from shielded(undo(what))
+        return "lost"
+
+    winner = yield from race(loser(), _after(1, "quick"))
+    yield from fetch("last")
+    return winner

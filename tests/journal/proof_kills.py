@@ -1,4 +1,8 @@
-"""Real `kill -9`, at random instants, of a durable run on a real store, with a ledger outside of the process."""
+"""Real `kill -9`, at random instants, of a durable run on a real store.
+
+Three processes: the one that performs the run and is killed, the one that keeps a ledger of what it does, and this
+one, which kills the first.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,16 @@ import json
 import os
 import random
 import signal
-import socketserver
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import trio
+from proof_ledger import Ledger
 from proof_worker import RUN_ID
 
 from lambdacat_effects.journal.records import ENTRIES, Kind, Record, place_text
@@ -28,60 +29,12 @@ BRANCHES, CALLS = 20, 5
 _HERE = Path(__file__).parent
 
 
-class Ledger:
-    """What has been done in the world, in order: idempotency key and call. It acknowledges each."""
-
-    def __init__(self) -> None:
-        self.entries: list[tuple[str, str]] = []
-        self.changed = threading.Condition()
-
-    def note(self, line: bytes) -> None:
-        key, _, what = line.decode().rstrip("\n").partition("\t")
-        with self.changed:
-            self.entries.append((key, what))
-            self.changed.notify_all()
-
-    def wait_for(self, count: int, process: subprocess.Popen[bytes]) -> None:
-        """Wait until there are so many entries, or the process has ended."""
-        with self.changed:
-            while len(self.entries) < count and process.poll() is None:
-                self.changed.wait(0.05)
-
-    @contextmanager
-    def listening(self, address: str) -> Generator[None, None, None]:
-        ledger = self
-
-        class Handler(socketserver.StreamRequestHandler):
-            def handle(self) -> None:
-                try:
-                    line = self.rfile.readline()
-                    if line.endswith(b"\n"):  # else the caller died while it spoke
-                        ledger.note(line)
-                        self.wfile.write(b"noted\n")
-                except OSError:  # it died before it was answered
-                    return
-
-        class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-            daemon_threads = True
-            request_queue_size = 64
-
-        with Server(address, Handler) as server:
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-            thread.start()
-            try:
-                yield
-            finally:
-                server.shutdown()
-                thread.join()
-
-
 class Killed:
     """One durable run, killed until it has ended."""
 
     def __init__(self, directory: str, mutant: str | None = None) -> None:
         self.store = f"{directory}/store"
-        self.address = f"{directory}/ledger"
-        self.ledger = Ledger()
+        self.ledger = Ledger(directory)
         self.happened: Counter[str] = Counter()
         self.wrong: list[str] = []
         self._mutant = [mutant] if mutant else []
@@ -89,8 +42,7 @@ class Killed:
 
     def run(self, chance: random.Random, most_kills: int) -> None:
         """Let it run to its end, killing it now and then."""
-        self._begun = time.perf_counter()
-        with self.ledger.listening(self.address):
+        with self.ledger.open():
             for _ in range(most_kills):
                 if self._live(chance):
                     break
@@ -102,7 +54,13 @@ class Killed:
     def _live(self, chance: random.Random | None) -> bool:
         """One process. Answers whether the run has ended."""
         first = len(self.ledger.entries)
-        arguments = [str(_HERE / "proof_worker.py"), self.store, self.address, str(BRANCHES), str(CALLS)]
+        arguments = [
+            str(_HERE / "proof_worker.py"),
+            self.store,
+            self.ledger.address,
+            str(BRANCHES),
+            str(CALLS),
+        ]
         began = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, *arguments, *self._mutant], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -148,8 +106,8 @@ class Killed:
         for key, what in self.ledger.entries:
             if key in gone_on:
                 self.wrong.append(f"{what} ({key}) is called again, though its branch had gone on")
-            branch, dot, number = key.rpartition(".")
-            if dot:
+            branch, _, number = key.rpartition(".")
+            if ":" not in number:
                 gone_on |= {f"{branch}.{n}" for n in range(int(number))}
         expected = {f"branch {i} {n}" for i in range(BRANCHES) for n in range(CALLS)} | {"the end"}
         if len({key for key, _ in calls}) != len(calls):
@@ -160,7 +118,7 @@ class Killed:
     def left_behind(self) -> Any:
         """Memory and beliefs, without the times of the observations."""
         memory = trio.run(_scan, self.store, "done")
-        beliefs = {key: json.loads(data) for key, data in trio.run(_scan, self.store, "beliefs").items()}
+        beliefs = {key: json.loads(data) for key, data in trio.run(_scan, self.store, "_beliefs").items()}
         return memory, _without_times(beliefs)
 
 
@@ -171,10 +129,10 @@ async def _scan(path: str, namespace: str) -> dict[str, bytes]:
 
 def _answered(journal: dict[str, bytes]) -> set[str]:
     """The idempotency keys of the calls that were answered."""
-    records = [Record.decode(data) for data in journal.values()]
+    records = [(key, Record.decode(data)) for key, data in journal.items()]
     return {
-        f"{RUN_ID}:{place_text(record.place)}"
-        for record in records
+        f"{RUN_ID}:{key[: key.rindex('.')]}:{place_text(record.place)}"
+        for key, record in records
         if record.kind is Kind.ANSWERED and "record" in str(record.asked) and "CallTool" in str(record.asked)
     }
 

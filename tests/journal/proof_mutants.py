@@ -104,10 +104,10 @@ def overwrites() -> Any:
         session.count = 0
         return session
 
-    from lambdacat_effects.journal import durable
+    from lambdacat_effects.journal import opening
 
-    _load: Any = durable.load
-    return patch.object(durable, "load", load)
+    _load: Any = opening.load
+    return patch.object(opening, "load", load)
 
 
 def forgets_failures() -> Any:

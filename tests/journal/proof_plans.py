@@ -13,14 +13,22 @@ from lambdacat_effects import (
     AgentState,
     Handler,
     Plan,
+    Saga,
+    Sleep,
+    ask,
     believe,
     call_tools,
+    continue_as_new,
+    for_each,
     forget,
     observe,
+    on_cancel,
     parallel,
+    patched,
     race,
     recall,
     remember,
+    saga,
     save_state,
     shielded,
     store_beliefs,
@@ -31,6 +39,7 @@ from lambdacat_effects import (
 )
 from lambdacat_effects.cognition import data_lens
 from lambdacat_effects.storage.port import Store
+from lambdacat_effects.testing import Swept, crash_sweep
 
 
 def handlers(store: Store) -> Handler[Any]:
@@ -146,6 +155,94 @@ def nested() -> Plan[Any, Any]:
     return found
 
 
+def new_and_old(name: str) -> Plan[Any, str]:
+    if (yield from patched("ask twice")):
+        yield from plans.fetch(f"{name}, again")
+    yield from plans.fetch(name)
+    return "new" if (yield from patched("say so")) else "old"
+
+
+def changed() -> Plan[Any, Any]:
+    """Lines that were added since, at the top of a plan and in branches. (Timing, as a branch that comes to one in a
+    life in which another has still to catch up takes it for a line that was not there.)"""
+    yield from plans.fetch("before")
+    if (yield from patched("from the beginning")):
+        yield from plans.fetch("after")
+    told = yield from parallel(new_and_old("left"), new_and_old("right"))
+    if (yield from patched("ask twice")):
+        yield from remember("results", "patched", list(told))
+    return list(told)
+
+
+def asking(name: str) -> Plan[Any, str]:
+    yield from plans.fetch(name)
+    answer = yield from ask("Which way?")
+    return (yield from plans.fetch(f"{name} goes {answer}"))
+
+
+def twins() -> Plan[Any, Any]:
+    """The same question twice at the same time."""
+    return list((yield from parallel(asking("one"), asking("the other"))))
+
+
+def trip(steps: Saga) -> Plan[Any, Any]:
+    yield from steps.step(plans.fetch("flight"), plans.refund)
+    yield from parallel(
+        steps.step(plans.fetch("hotel"), plans.refund),
+        steps.step(remember("results", "museum", True), lambda _: forget("results", "museum")),
+    )
+    taxi = on_cancel(steps.step(plans.fetch("taxi"), plans.refund), plans.refund("perhaps a taxi"))
+    yield from race(taxi, Sleep(3))
+    return (yield from plans.break_down("the car"))
+
+
+def travelling() -> Plan[Any, Any]:
+    """A saga whose last step fails, so that each of the others is made up for."""
+    try:
+        yield from saga(trip)
+    except ValueError as error:
+        yield from remember("results", "trip", str(error))
+    return (yield from recall("results", "trip", as_type=str))
+
+
+def rounds(n: int) -> Plan[Any, Any]:
+    """Continues as new with branches and a deadline in each round."""
+    yield from parallel(plans.branch(f"a{n}", 1), plans.branch(f"b{n}", 2))
+    yield from timeout(9, remember("rounds", str(n), n))
+    if n < 2:
+        yield from continue_as_new(rounds, n + 1)
+    return n
+
+
+def punctual() -> Plan[Any, Any]:
+    """Deadlines that are met and deadlines that are not, whatever the schedule: work takes no time here."""
+    found: list[Any] = [(yield from timeout(5, plans.branch("in time", 2)))]
+    try:
+        yield from timeout(4, plans.slow("late", 60))
+    except TimeoutError:
+        found.append("too late")
+    both = yield from parallel(plans.branch("first", 2), plans.slow("never", 40), timeout=3, partial=True)
+    yield from Sleep(2)
+    yield from remember("results", "punctual", [*found, both[0]])
+    return [*found, both[0]]
+
+
+def one_of_many(n: int) -> Plan[Any, Any]:
+    yield from plans.fetch(f"item {n}")
+    if n % 2:
+        yield from Sleep(n)
+    return (yield from plans.fetch(f"item {n}, done"))
+
+
+def many() -> Plan[Any, Any]:
+    """A few at a time."""
+    return list((yield from for_each(range(5), one_of_many, limit=2)))
+
+
+APART = (0.0, 0.1, 2.0, 40.0, 3600.0)
+"""Seconds between two lives, where that makes a difference."""
+
+
 @attrs.frozen
 class Proof:
     """A plan to be proved."""
@@ -166,8 +263,27 @@ PROOFS = [
     Proof("calls cancelled on the way", late, timing=True),
     Proof("nested", nested, timing=True),
     Proof("loop that continues as new", plans.counting_up, (0,)),
+    Proof("branches that continue as new", rounds, (0,)),
     Proof("with_state", stateful),
     Proof("beliefs and memory", believing),
     Proof("ask", plans.approved, answers={"Send it?": True}),
+    Proof("one question twice", twins, answers={"Which way?": "left"}),
+    Proof("patched", changed, timing=True),
+    Proof("saga", travelling, timing=True),
+    Proof("deadlines", punctual),
+    Proof("for_each", many),
     Proof("every combinator", plans.every_combinator, timing=True),
 ]
+
+
+def sweep(proof: Proof, **options: Any) -> Swept:
+    """The crash sweep of one of them."""
+    return crash_sweep(
+        proof.make,
+        *proof.args,
+        handlers=handlers,
+        answers=proof.answers,
+        timing=proof.timing,
+        apart=APART if proof.timing else 0.0,
+        **options,
+    )

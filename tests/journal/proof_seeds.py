@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 
-from proof_plans import PROOFS, Proof, handlers
+from proof_plans import APART, PROOFS, Proof, handlers
 
 from lambdacat_effects import CallTool, Forget, Observe, Remember
 from lambdacat_effects.journal.committing import Commit
@@ -23,7 +23,9 @@ FAULTS = (
 
 def endured(proof: Proof, seed: int | str) -> Lives:
     """A run that has ended in spite of it all, and has been checked."""
-    lives = Lives(proof.make, proof.args, handlers, proof.answers, FAULTS, timing=True)
+    lives = Lives(
+        proof.make, proof.args, handlers, answers=proof.answers, faults=FAULTS, apart=APART, hurry=0.1
+    )
     lives.to_the_end(seed)
     if not lives.wrong:
         lives.check_calls()
@@ -42,7 +44,7 @@ def _changed_twice(lives: Lives) -> list[str]:
         for saves in states
         if saves != saved
     ]
-    beliefs = [json.loads(data) for data in lives.memory.get("beliefs", {}).values()]
+    beliefs = [json.loads(data) for data in lives.memory.get("_beliefs", {}).values()]
     for belief in beliefs:  # each source speaks once
         evidence = [belief["prior"], *[each for _, each in belief["entries"]]]
         wrong += [f"{each} was observed again" for each in evidence if each["version"] > 1]

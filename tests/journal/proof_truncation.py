@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from collections import Counter
-from hashlib import blake2b
 from pathlib import Path
 
 import trio
+from proof_images import Contents, contents, digest, opened
 from proof_plans import PROOFS, Proof, handlers
-from proof_power import Contents, contents, perform
+from proof_power import perform
 
-from lambdacat_effects.errors import JournalUnreadable, LambdacatError, StoreUnusable
+from lambdacat_effects.errors import JournalUnreadable
 from lambdacat_effects.journal import Durable
 from lambdacat_effects.journal.records import ENTRIES, RUNS
-from lambdacat_effects.testing.lives import RUN_ID, Disk, Lives, Point
-
-_HERE = Path(__file__).parent
+from lambdacat_effects.storage.lmdb_store import LmdbStore
+from lambdacat_effects.testing import CrashPoint
+from lambdacat_effects.testing.lives import RUN_ID, Lives
+from lambdacat_effects.testing.mortal import Disk
 
 
 def interrupted(proof: Proof) -> dict[str, dict[str, bytes]]:
     """What the store has of a run whose process died when three quarters had been written."""
 
     def lives() -> Lives:
-        return Lives(proof.make, proof.args, handlers, proof.answers, None, timing=False)
+        return Lives(proof.make, proof.args, handlers, answers=proof.answers)
 
     whole, cut = lives(), lives()
     whole.live(0)
-    assert cut.live(0, Point("before write", whole.writes * 3 // 4))
+    assert cut.live(0, CrashPoint("before write", len(whole.writes) * 3 // 4))
     return cut.disk.contents()
 
 
@@ -66,57 +65,20 @@ async def _resume(disk: Disk, proof: Proof) -> None:
 
 
 def cut_file(image: bytes, expected: Contents, offsets: list[int]) -> tuple[Counter[str], list[str]]:
-    """Cut off a store's file at these offsets, and open each in another process, which LMDB might kill."""
-    with tempfile.TemporaryDirectory(prefix="cut") as directory:
-        Path(directory, "image").write_bytes(image)
-        opened = subprocess.run(
-            [sys.executable, str(_HERE / "proof_truncation.py"), directory, *map(str, offsets)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    lines = dict(line.split(" ", 1) for line in opened.stdout.splitlines())
+    """Cut off a store's file at these offsets, and open each."""
     happened: Counter[str] = Counter()
     wrong: list[str] = []
-    if opened.returncode:
-        wrong.append(
-            f"opening at {list(lines)[-1:]} ended the process: {opened.returncode} {opened.stderr[-500:]}"
-        )
-    digest = _digest(expected)
-    for offset, said in lines.items():
+    whole = digest(expected)
+    for offset, said in zip(offsets, opened([image[:offset] for offset in offsets]), strict=True):
         happened[said if said == "refused" else "whole"] += 1
-        if said not in ("refused", digest):
+        if said not in ("refused", whole):
             wrong.append(f"cut at {offset}: it opens, and something is missing: {said}")
     return happened, wrong
-
-
-def _digest(found: Contents) -> str:
-    return blake2b(repr(sorted(found.items())).encode(), digest_size=12).hexdigest()
 
 
 def a_store() -> tuple[bytes, Contents]:
     """The file of a store with an ended run, and what is in it."""
     with tempfile.TemporaryDirectory(prefix="store") as directory:
         proof = next(proof for proof in PROOFS if proof.name == "beliefs and memory")
-        trio.run(perform, proof, directory)
+        trio.run(perform, proof, LmdbStore(directory))
         return Path(directory, "data.mdb").read_bytes(), trio.run(contents, directory)
-
-
-def main() -> None:
-    directory, *offsets = sys.argv[1:]
-    image = Path(directory, "image").read_bytes()
-    for offset in offsets:
-        path = Path(directory, f"at-{offset}")
-        path.mkdir()
-        (path / "data.mdb").write_bytes(image[: int(offset)])
-        try:
-            said = _digest(trio.run(contents, str(path)))
-        except StoreUnusable:
-            said = "refused"
-        except LambdacatError as error:
-            said = repr(error)
-        print(offset, said, flush=True)
-
-
-if __name__ == "__main__":
-    main()

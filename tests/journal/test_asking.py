@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Optional
 
 import durable_plans as plans
 import pytest
@@ -19,7 +20,8 @@ from lambdacat_effects.errors import (
     UnhandledEffect,
     UnknownRun,
 )
-from lambdacat_effects.storage import InMemoryStore, LmdbStore, Store
+from lambdacat_effects.journal.records import Record
+from lambdacat_effects.storage import Change, InMemoryStore, LmdbStore, Put, Store
 from lambdacat_effects.testing import simulate
 
 
@@ -39,7 +41,7 @@ async def suspended(store: Store, make: Any, *args: Any, handlers: Any = None) -
 async def test_a_run_that_asks_is_suspended(store: InMemoryStore) -> None:
     """With the question; nothing before it is repeated when it goes on."""
     world, durable = World(store), Durable(store)
-    with pytest.raises(RunSuspended, match=r"waits for an answer to: Send got it\?\. Answer with") as caught:
+    with pytest.raises(RunSuspended, match=r"waits for an answer to 'Send got it\?': answer with") as caught:
         await durable.run("r", plans.approval, "it", handlers=world.handlers)
     assert (caught.value.run_id, caught.value.questions) == ("r", ("Send got it?",))
     info = await durable.info("r")
@@ -97,7 +99,8 @@ async def test_several_questions_are_answered_one_by_one(store: InMemoryStore) -
     durable, world = await suspended(store, plans.two_questions)
     assert (await durable.info("r")).questions == ("Who?", "How many?")
     with pytest.raises(
-        InvalidArgument, match=r"'r' asks 'Who\?'; 'How many\?': say which question is answered"
+        InvalidArgument,
+        match=r"'r' asks 'Who\?' \(at 1.0.1\); 'How many\?' \(at 1.1.1\): say which question .* `question=`",
     ):
         await durable.answer("r", "Ann")
     with pytest.raises(InvalidArgument, match="there is no such question"):
@@ -110,6 +113,36 @@ async def test_several_questions_are_answered_one_by_one(store: InMemoryStore) -
     assert await durable.resume("r", handlers=world.handlers) == ("Ann", 3)
     with pytest.raises(InvalidArgument, match="the run 'r' asks nothing"):
         await durable.answer("r", "Bob")
+
+
+async def test_equal_questions_are_told_apart_by_their_places(store: InMemoryStore) -> None:
+    """As the history shows them. By the text alone it would not be clear which is meant."""
+    durable, world = await suspended(store, plans.asking_twice_at_once)
+    asked = await durable.questions("r")
+    assert [(question.text, question.at, question.type) for question in asked] == [
+        ("Who?", "1.0.1", "str"),
+        ("Who?", "1.1.1", "str"),
+    ]
+    with pytest.raises(InvalidArgument, match=r"\(at 1.0.1\); 'Who\?' \(at 1.1.1\): .* with `at=`"):
+        await durable.answer("r", "Ann", question="Who?")
+    with pytest.raises(InvalidArgument, match="there is no such question"):
+        await durable.answer("r", "Ann", at="1.2.1")
+    await durable.answer("r", "Bob", at="1.1.1")
+    await durable.answer("r", "Ann", question="Who?")
+    assert await durable.resume("r", handlers=world.handlers) == ("Ann", "Bob")
+    history = await durable.history("r")
+    assert {question.at for question in asked} <= {step.place for step in history}
+
+
+async def test_questions_come_in_the_order_of_the_plan(store: InMemoryStore) -> None:
+    """By number, also of more than ten."""
+    durable, _ = await suspended(store, plans.asking_of_many, 12)
+    assert [question.at for question in await durable.questions("r")] == [f"1.{i}.1" for i in range(12)]
+
+
+async def test_questions_of_no_run(store: InMemoryStore) -> None:
+    with pytest.raises(UnknownRun):
+        await Durable(store).questions("r")
 
 
 async def test_the_same_question_in_two_places(store: InMemoryStore) -> None:
@@ -155,10 +188,71 @@ async def test_an_answer_of_another_type_is_refused(store: InMemoryStore, as_typ
     assert (await durable.info("r")).questions == ("What?",)
 
 
-async def test_an_answer_that_does_not_fit_is_asked_for_again(store: InMemoryStore) -> None:
-    """A class is known only to the plan: the run says so, stays as it is, and asks again."""
+@pytest.mark.parametrize(
+    ("as_type", "value", "problem"),
+    [
+        (list[int], [1, "2"], r"list\[int\]; got \[1, '2'\]: value\[1\]: expected int, found text"),
+        (int | None, "3", r"int \| None; got '3': value: "),
+        (Literal["yes", "no"], "perhaps", r"Literal\['yes', 'no'\]; got 'perhaps'"),
+        (Colour, "red", r"A Colour is one of BLACK \('black'\), GREY \('grey'\)$"),
+        (Cat, {"name": 3}, r"value.name: expected str, found an integer. A Cat has name: str, colour: "),
+        (Cat, {"colour": "grey"}, r"value.name: is missing.* A Cat has name: str"),
+        (dict[str, Colour], {"a": "red"}, r"value\['a'\]: expected a member of durable_plans.Colour"),
+        (
+            tuple[int, ...],
+            [1, None],
+            r"tuple\[int, ...\]; got \[1, None\]: value\[1\]: expected int, found null",
+        ),
+        (Sequence[str], [3], r"value\[0\]: expected str"),
+    ],
+    ids=str,
+)
+async def test_an_answer_of_another_compound_type_is_refused(
+    store: InMemoryStore, as_type: Any, value: Any, problem: str
+) -> None:
+    """Where it is given, with what is wanted and where the answer differs; nothing is changed."""
+    plans.WANTED[:] = [as_type]
+    durable, _ = await suspended(store, plans.asking_for_what_is_wanted)
+    with pytest.raises(InvalidArgument, match=problem):
+        await durable.answer("r", value)
+    assert [question.text for question in await durable.questions("r")] == ["What?"]
+    assert await store.scan("_answers") == []
+
+
+@pytest.mark.parametrize(
+    ("as_type", "value", "answer"),
+    [
+        (list[int], [1, 2], [1, 2]),
+        (int | None, None, None),
+        (Optional[Colour], "grey", Colour.GREY),  # noqa: UP045
+        (Literal["yes", 3], 3, 3),
+        (Colour, Colour.BLACK, Colour.BLACK),
+        (dict[str, Cat], {"a": Cat("Felix")}, {"a": Cat("Felix")}),
+        (
+            Annotated[list[Cat], "some"],
+            [{"name": "Tom", "colour": "grey", "home": None}],
+            [Cat("Tom", Colour.GREY)],
+        ),
+        (tuple[int, ...], [1, 2], (1, 2)),
+        (Any, {"a": [1]}, {"a": [1]}),
+    ],
+    ids=str,
+)
+async def test_answers_of_compound_types(store: InMemoryStore, as_type: Any, value: Any, answer: Any) -> None:
+    plans.WANTED[:] = [as_type]
+    durable, world = await suspended(store, plans.asking_for_what_is_wanted)
+    await durable.answer("r", value)
+    assert await durable.resume("r", handlers=world.handlers) == answer
+
+
+async def test_an_answer_that_does_not_fit_is_asked_for_again(
+    store: InMemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the class cannot be imported, nobody can tell: the run says so, stays as it is, and asks again."""
     durable, world = await suspended(store, plans.asking_for_a_cat)
-    await durable.answer("r", {"name": 3})
+    with monkeypatch.context() as elsewhere:
+        elsewhere.delattr(plans, "Cat")
+        await durable.answer("r", {"name": 3})
     with pytest.raises(
         StoredValueMismatch, match=r"the answer to 'Which cat\?' does not fit: .* Answer it again"
     ):
@@ -173,7 +267,7 @@ async def test_a_question_under_a_deadline(autojump_clock: Any, store: InMemoryS
     world, durable = World(store), Durable(store)
     await interrupted_at(durable, world, 1, "r", plans.asking_within, 60)
     assert (await durable.info("r")).questions == ()
-    assert await store.scan("questions") == []
+    assert await store.scan("_questions") == []
     assert await durable.resume("r", handlers=world.handlers) == "nobody answered"
 
 
@@ -196,8 +290,43 @@ async def test_a_question_that_loses_a_race(autojump_clock: Any, store: InMemory
     world, durable = World(store), Durable(store)
     await interrupted_at(durable, world, 1, "r", plans.asking_or_not, 5)
     assert (await durable.info("r")).questions == ()
-    assert await store.scan("questions") == []
+    assert await store.scan("_questions") == []
     assert await durable.resume("r", handlers=world.handlers) == "not asked any more"
+
+
+async def test_a_question_is_withdrawn_though_the_process_died(
+    autojump_clock: Any, store: InMemoryStore
+) -> None:
+    """Before it could do so: its deadline has passed meanwhile, and the run goes on without it."""
+    left = InMemoryStore()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(
+            partial(Durable(store).run, "r", plans.asking_within, 60, handlers=World(store).handlers)
+        )
+        await trio.sleep(1)
+        left._namespaces = {space: dict(kept) for space, kept in store._namespaces.items()}
+        nursery.cancel_scope.cancel()
+    durable, world = Durable(left), World(left)
+    assert [question.text for question in await durable.questions("r")] == ["Who?"]
+    [(key, data)] = await left.scan("_j")
+    began = Record.decode(data)
+    began.data -= 100  # seconds, in which nobody performed it
+    await left.put("_j", key, began.encode())
+    with trio.CancelScope() as scope:
+        world.stop_at, world.how = 1, scope.cancel
+        await durable.resume("r", handlers=world.handlers)
+    assert world.texts == ["fetch('more')"]
+    assert await durable.questions("r") == []
+    assert await durable.resume("r", handlers=World(left).handlers) == "nobody answered"
+
+
+async def test_a_question_that_is_not_asked_any_more(store: InMemoryStore) -> None:
+    """By code that was changed since; nor with the words that it had."""
+    durable, world = await suspended(store, plans.two_questions)
+    with pytest.raises(RunSuspended) as caught:
+        await durable.resume("r", handlers=world.handlers, make=plans.two_other_questions)
+    assert caught.value.questions == ("Whom?",)
+    assert [question.text for question in await durable.questions("r")] == ["Whom?"]
 
 
 async def test_a_tool_and_an_interposer_ask(store: InMemoryStore) -> None:
@@ -255,6 +384,37 @@ def test_questions_under_run_pure_and_simulation(store: InMemoryStore) -> None:
     assert isinstance(report.error, RunSuspended)
     trio.run(durable.answer, "r", True)
     assert simulate(lambda: durable.prepared("r", plans.approval, "it", handlers=pure)).value == "got sent"
+
+
+class AnswersWhenSuspended(InMemoryStore):
+    """A store in which the answer comes just when the run has been suspended."""
+
+    def __init__(self, answer: str) -> None:
+        super().__init__()
+        self.given = answer
+
+    async def batch(self, changes: Sequence[Change]) -> bool:
+        made = await super().batch(changes)
+        suspending = any(
+            isinstance(one, Put) and one.namespace == "_runs" and b'"suspended"' in one.value
+            for one in changes
+        )
+        if suspending and self.given:
+            answer, self.given = self.given, ""
+            assert (await Durable(self).info("r")).status == "suspended"
+            await Durable(self).answer("r", answer)
+        return made
+
+
+async def test_an_answer_that_comes_when_the_run_is_suspended() -> None:
+    """Is taken at once: whoever gave it has seen that the run was being performed, and nobody resumes it."""
+    store = AnswersWhenSuspended("Ann")
+    world, durable = World(store), Durable(store)
+    with pytest.raises(RunSuspended):
+        await durable.run("r", plans.asking_in_turn, 2, handlers=world.handlers)
+    assert len(await store.scan("_j")) == 1
+    store.given = "Bob"
+    assert await durable.resume("r", handlers=world.handlers) == ["Ann", "Bob"]
 
 
 @pytest.mark.parametrize("question", ["", 3, None])

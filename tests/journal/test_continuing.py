@@ -43,7 +43,7 @@ async def test_a_generation_is_resumed() -> None:
 
 
 def _records(store: InMemoryStore) -> int:
-    return len(store._namespaces["j"])
+    return len(store._namespaces["_j"])
 
 
 def _peak(work: Callable[[], object]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from lambdacat_effects.errors import (
     UnknownRun,
 )
 from lambdacat_effects.journal import idempotency_key
+from lambdacat_effects.journal.records import Header, Record
 from lambdacat_effects.storage import Change, InMemoryStore, LmdbStore, Put
 from lambdacat_effects.storage.json_store import JsonStore
 
@@ -37,10 +39,20 @@ def answering(answer: Any) -> Any:
 
 
 def snapshot(store: InMemoryStore) -> dict[str, dict[str, bytes]]:
-    """All that is kept, but for who performs what."""
-    return {
-        space: dict(kept) for space, kept in store._namespaces.items() if space not in ("leases", "fences")
+    """All that is kept, but for who performs what, and since when."""
+    kept = {
+        space: dict(kept) for space, kept in store._namespaces.items() if space not in ("_leases", "_fences")
     }
+    for run_id, data in kept.get("_runs", {}).items():
+        with suppress(JournalUnreadable):
+            kept["_runs"][run_id] = attrs.evolve(Header.decode(run_id, data), changed=0.0).encode()
+    return kept
+
+
+async def put_header(store: InMemoryStore, **fields: Any) -> None:
+    """Change the header of the run `r`."""
+    header = Header.decode("r", store._namespaces["_runs"]["r"])
+    await store.put("_runs", "r", attrs.evolve(header, **fields).encode())
 
 
 # What cannot be kept
@@ -72,7 +84,7 @@ async def test_an_answer_that_cannot_be_kept(answer: Any, place: str, problem: s
     before = snapshot(store)
     with pytest.raises(NotSerialisable, match="cannot be kept in the journal") as caught:
         await durable.resume("r", handlers=answering(answer))
-    assert "fetch('item 1')" in str(caught.value)
+    assert "fetch(what='item 1')" in str(caught.value)
     assert place in str(caught.value)
     assert problem in str(caught.value)
     assert snapshot(store) == before
@@ -122,7 +134,7 @@ async def test_an_answer_that_is_too_large(size: int) -> None:
         LimitExceeded, match=r"fetch\(what='item 0'\) at 1 takes \d+ bytes .* at most 1000 are allowed"
     ):
         await durable.run("r", plans.in_turn, 1, handlers=answering("x" * size))
-    assert store._namespaces.get("j", {}) == {}
+    assert store._namespaces.get("_j", {}) == {}
     assert len(await Durable(store).resume("r", handlers=answering("x" * size))) == 1
 
 
@@ -233,7 +245,7 @@ async def test_an_argument_that_cannot_be_kept() -> None:
     """Which one, before anything is written."""
     store = InMemoryStore()
     with pytest.raises(
-        NotSerialisable, match=r"durable_plans:flow .* arguments\[0\]\[0\]\['text'\] is of the class"
+        NotSerialisable, match=r"the argument state\['text'\] of durable_plans:flow .* is of the class"
     ):
         await Durable(store).run("r", plans.flow, {"text": object()}, handlers=ambient)
     assert store._namespaces == {}
@@ -285,11 +297,11 @@ async def test_a_plan_whose_module_is_gone() -> None:
     store = InMemoryStore()
     world, durable = World(store), Durable(store)
     await interrupted_at(durable, world, 1, "r", plans.in_turn, 1)
-    header = json.loads(store._namespaces["runs"]["r"])
     for plan in ("gone_module:in_turn", "durable_plans:gone", "durable_plans:World.gone"):
-        await store.put("runs", "r", json.dumps({**header, "plan": plan}).encode())
+        await put_header(store, plan=plan)
         with pytest.raises(UnknownRun, match=f"made by {plan}, which cannot be imported .* make="):
             await durable.resume("r", handlers=world.handlers)
+    await put_header(store, plan="gone_module:in_turn")
     assert await durable.resume("r", handlers=world.handlers, make=plans.in_turn) == ["got item 0"]
 
 
@@ -301,20 +313,23 @@ async def test_a_journal_of_a_newer_format() -> None:
     store = InMemoryStore()
     world, durable = World(store), Durable(store)
     await interrupted_at(durable, world, 1, "r", plans.in_turn, 1)
-    header = json.loads(store._namespaces["runs"]["r"])
-    await store.put("runs", "r", json.dumps({**header, "format": 99}).encode())
+    header = json.loads(store._namespaces["_runs"]["r"])
+    await store.put("_runs", "r", json.dumps({**header, "format": 99}).encode())
     before = snapshot(store)
     for asking in (
         lambda: durable.resume("r", handlers=world.handlers),
         lambda: durable.info("r"),
         lambda: durable.history("r"),
         lambda: durable.forget("r"),
-        durable.runs,
+        lambda: durable.run_or_resume("r", plans.in_turn, 1, handlers=world.handlers),
     ):
         with pytest.raises(
             JournalUnreadable, match=r"a journal of format 99, and this version .* formats up to"
         ):
             await asking()
+    [info] = await durable.runs()
+    assert (info.run_id, info.status, info.ended) == ("r", "unreadable", False)
+    assert "a journal of format 99" in str(info.problem)
     assert snapshot(store) == before
 
 
@@ -329,7 +344,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("space", ["j", "runs"])
+@pytest.mark.parametrize("space", ["_j", "_runs"])
 async def test_a_damaged_record(space: str, damage: str) -> None:
     """Which run and which record; nothing is changed, and other runs go on."""
     store = InMemoryStore()
@@ -341,7 +356,7 @@ async def test_a_damaged_record(space: str, damage: str) -> None:
     before = snapshot(store)
     with pytest.raises(JournalUnreadable, match=r"of the run 'r' .*damaged"):
         await durable.resume("r", handlers=world.handlers)
-    if space == "j":
+    if space == "_j":
         with pytest.raises(JournalUnreadable, match="record 0 of the run 'r' cannot be read"):
             await durable.history("r")
     assert snapshot(store) == before
@@ -353,12 +368,12 @@ async def test_a_record_cut_at_every_byte() -> None:
     store = InMemoryStore()
     world, durable = World(store), Durable(store)
     await interrupted_at(durable, world, 2, "r", plans.in_turn, 2)
-    [(key, data)] = store._namespaces["j"].items()
+    [(key, data)] = store._namespaces["_j"].items()
     for length in range(len(data)):
-        await store.put("j", key, data[:length])
+        await store.put("_j", key, data[:length])
         with pytest.raises(JournalUnreadable):
             await durable.resume("r", handlers=world.handlers)
-    await store.put("j", key, data)
+    await store.put("_j", key, data)
     assert len(await durable.resume("r", handlers=world.handlers)) == 2
 
 
@@ -367,16 +382,16 @@ async def test_an_answer_whose_class_is_gone() -> None:
     store = InMemoryStore()
     durable = Durable(store)
     await interrupted_at(durable, World(store), 2, "r", plans.in_turn, 2)
-    [(key, data)] = store._namespaces["j"].items()
-    gone = data.replace(b'"got item 0"', b'{"$type":"durable_plans:Dog","name":"Rex"}')
-    assert gone != data
-    await store.put("j", key, gone)
+    [(key, data)] = store._namespaces["_j"].items()
+    answered = Record.decode(data)
+    answered.data = {"$type": "durable_plans:Dog", "name": "Rex"}
+    await store.put("_j", key, answered.encode())
     with pytest.raises(
         JournalUnreadable, match=r"the answer of fetch\(what='item 0'\) at 1 .*durable_plans:Dog"
     ):
         await durable.resume("r", handlers=World(store).handlers)
     [step] = await durable.history("r")
-    assert "durable_plans:Dog" in step.outcome
+    assert step.outcome == "Dog(name='Rex')"
 
 
 # Stores that fail
@@ -404,10 +419,10 @@ async def test_a_store_that_is_full(full_at: int) -> None:
     world, durable = World(store), Durable(store)
     with pytest.raises(StoreUnusable, match="no space left"):
         await durable.run("r", plans.swallowing, 3, handlers=world.handlers)
-    kept = len(store._namespaces.get("j", {}))
+    kept = len(store._namespaces.get("_j", {}))
     assert len(world.calls) in (kept, kept + 1)
     store.full_at = float("inf")
-    if "r" in store._namespaces.get("runs", {}):
+    if "r" in store._namespaces.get("_runs", {}):
         answer = await durable.resume("r", handlers=world.handlers)
     else:
         answer = await durable.run("r", plans.swallowing, 3, handlers=world.handlers)
@@ -450,6 +465,6 @@ async def test_arguments_of_effects_are_redacted() -> None:
     store = InMemoryStore()
     durable = Durable(store, redact=["what"])
     await durable.run("r", plans.in_turn, 1, handlers=answering("the answer"))
-    written = b"".join(store._namespaces["j"].values())
+    written = b"".join(store._namespaces["_j"].values())
     assert b"item 0" not in written
     assert b"the answer" in written

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +36,6 @@ from lambdacat_effects.journal import idempotency_key
 from lambdacat_effects.runtime.events import Answered, Event
 from lambdacat_effects.storage import InMemoryStore, LmdbStore, Store
 from lambdacat_effects.testing import simulate
-
-
-@asynccontextmanager
-async def _in_memory(_path: Path) -> AsyncGenerator[Store, None]:
-    yield InMemoryStore()
-
-
-def _on_disk(path: Path) -> AbstractAsyncContextManager[Store]:
-    return LmdbStore(path / "store")
-
-
-@pytest.fixture(params=[_in_memory, _on_disk], ids=["memory", "lmdb"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Store, None]:
-    async with request.param(tmp_path) as store:
-        yield store
-
 
 # run
 
@@ -134,9 +118,9 @@ async def test_a_run_goes_on_where_it_was_interrupted(store: Store) -> None:
         assert (await durable.info(f"r{number}")).status == "interrupted"
         answer = await durable.resume(f"r{number}", handlers=world.handlers)
         assert answer == [f"got item {i}" for i in range(4)]
-        in_flight = (f"r{number}:{number}", f"fetch('item {number - 1}')")
+        in_flight = (f"r{number}:{number}.0:{number}", f"fetch('item {number - 1}')")
         assert world.counts == {
-            **{(f"r{number}:{i + 1}", f"fetch('item {i}')"): 1 for i in range(4)},
+            **{(f"r{number}:{number}.0:{i + 1}", f"fetch('item {i}')"): 1 for i in range(4)},
             in_flight: 2,
         }
 
@@ -326,7 +310,7 @@ async def test_history_tells_what_was_done(autojump_clock: Any) -> None:
     assert [(step.place, step.what) for step in steps if step.effect != "Sleep(seconds=5)"] == [
         ("1.0.1", "answered"),
         ("1.1.1", "answered"),
-        ("1.1.2", "started"),
+        ("1.1.2", "began"),
         ("1.1.2", "answered"),
         ("1.1.3", "answered"),
         ("1", "decided"),
@@ -336,7 +320,7 @@ async def test_history_tells_what_was_done(autojump_clock: Any) -> None:
     by_place = {(step.place, step.what): step for step in steps}
     assert by_place["1.1.3", "answered"].outcome == "got quick"
     assert by_place["1", "ended"].outcome == ["cancelled", "won"]
-    assert str(by_place["1.1.3", "answered"]) == "1.1.3        fetch(what='quick') answered: 'got quick'"
+    assert str(by_place["1.1.3", "answered"]) == "1.1.3        fetch(what='quick'): 'got quick'"
     with pytest.raises(UnknownRun):
         await durable.history("s")
 
@@ -373,7 +357,7 @@ async def test_compaction_keeps_outcomes(store: Store) -> None:
 async def test_a_forgotten_run_leaves_nothing(store: Store) -> None:
     """Its id is free; of one that has not ended, this is refused."""
     world, durable = World(store), Durable(store)
-    spaces = ("runs", "j", "fences", "leases", "answers", "questions", "cancels")
+    spaces = ("_runs", "_j", "_fences", "_leases", "_answers", "_questions", "_cancels")
     await durable.run("r", plans.in_turn, 2, handlers=world.handlers)
     with pytest.raises(RunSuspended):
         await durable.run("s", plans.approval, "it", handlers=world.handlers)

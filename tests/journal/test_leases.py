@@ -62,7 +62,7 @@ async def test_another_process_is_told(tmp_path: Path) -> None:
             child.stdout.close()
         assert (await durable.info("r")).status == "interrupted"
         assert len(await durable.resume("r", handlers=world.handlers)) == 3
-        assert world.counts["r:2", "fetch('item 1')"] == 2
+        assert world.counts["r:1.0:2", "fetch('item 1')"] == 2
 
 
 async def test_the_same_process_is_told() -> None:
@@ -75,7 +75,7 @@ async def test_the_same_process_is_told() -> None:
         with pytest.raises(RunInUse, match="performed by this process"):
             await Durable(store).resume("r", handlers=world.handlers)
         nursery.cancel_scope.cancel()
-    assert await store.scan("leases") == []
+    assert await store.scan("_leases") == []
 
 
 async def test_two_that_resume_at_the_same_time() -> None:
@@ -104,10 +104,10 @@ async def test_two_that_resume_at_the_same_time() -> None:
 
 async def elsewhere(store: Store, run_id: str, until: float) -> None:
     """Let the lease of a run be that of a process on another machine, which ends then."""
-    data = await store.get("leases", run_id)
+    data = await store.get("_leases", run_id)
     assert data is not None
     lease = {**json.loads(data), "host": "other-machine/boot/ns", "until": until}
-    await store.put("leases", run_id, json.dumps(lease).encode())
+    await store.put("_leases", run_id, json.dumps(lease).encode())
 
 
 async def test_another_machine_is_waited_for() -> None:
@@ -136,7 +136,7 @@ async def test_a_lease_is_renewed_while_the_run_is_performed(autojump_clock: Any
     async def looking() -> None:
         for _ in range(5):
             await trio.sleep(20)
-            ends.append(json.loads(await store.get("leases", "r") or b"")["until"] - trio.current_time())
+            ends.append(json.loads(await store.get("_leases", "r") or b"")["until"] - trio.current_time())
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lambda: durable.run("r", plans.sleeping, 200, handlers=world.handlers))
@@ -170,13 +170,13 @@ async def test_who_has_lost_the_lease_writes_nothing_more(autojump_clock: Any, b
         # The renewal is expected to stand on the lease, so nothing but the fence has to change.
         await elsewhere(store, "r", 0)
         answer = await Durable(store).resume("r", handlers=second.handlers)
-        journal = store._namespaces["j"].copy()
+        journal = store._namespaces["_j"].copy()
         goes_on.set()
     assert answer == ["got item 0", "got item 1", "got item 2"]
-    assert "has been taken over by another process, as this one had not renewed its lease of 3 s" in str(
+    assert "taken over, by another process or another task of this one, as its lease of 3 s was not" in str(
         lost[0]
     )
-    assert store._namespaces["j"] == journal
+    assert store._namespaces["_j"] == journal
     assert (await durable.info("r")).status == "succeeded"
 
 
@@ -185,11 +185,11 @@ async def test_the_fence_counts_those_who_performed_a_run() -> None:
     store = InMemoryStore()
     world, durable = World(store), Durable(store)
     await interrupted_at(durable, world, 1, "r", plans.in_turn, 2)
-    first = await store.get("fences", "r")
+    first = await store.get("_fences", "r")
     assert first is not None
     await durable.resume("r", handlers=world.handlers)
-    assert await store.get("fences", "r") == b"%d" % (int(first) + 1)
-    assert await store.batch([Expect("fences", "r", first), Put("j", "x", b"")]) is False
+    assert await store.get("_fences", "r") == b"%d" % (int(first) + 1)
+    assert await store.batch([Expect("_fences", "r", first), Put("_j", "x", b"")]) is False
 
 
 async def test_info_tells_who_is_there() -> None:

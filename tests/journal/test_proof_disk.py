@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
-import random
 import tempfile
+from pathlib import Path
 
 import proof_mutants
 import pytest
 from proof_kills import kill
+from proof_ledger import Ledger
 from proof_plans import PROOFS, Proof
-from proof_power import cut_power, last_transaction, traced, without_barrier
+from proof_power import PAGE, cut_power, trace_of
+from proof_trace import Landed, Synced, Write, available
 from proof_truncation import a_store, cut_file, cut_records
 
 BY_NAME = {proof.name: proof for proof in PROOFS}
@@ -20,6 +22,8 @@ BY_NAME = {proof.name: proof for proof in PROOFS}
 QUICK = [
     BY_NAME[name] for name in ("sequence", "parallel", "race", "with_state", "beliefs and memory", "ask")
 ]
+
+traces = pytest.mark.skipif(not available(), reason="there is no strace, or it may not be used")
 
 
 def test_kills_lose_nothing_and_repeat_only_what_was_in_flight() -> None:
@@ -40,26 +44,58 @@ def test_kills_find_a_journal_that_breaks_the_guarantee(mutant: object) -> None:
     assert wrong
 
 
-def test_power_cuts_leave_the_last_commit_whole_or_undone() -> None:
-    """Whatever pages have landed, and in whatever order; and the run goes on from there."""
+def test_a_ledger_that_dies_is_noticed(tmp_path: Path) -> None:
+    """It would prove nothing."""
+    ledger = Ledger(str(tmp_path))
+
+    def let_it_die() -> None:
+        with ledger.open() as process:
+            process.kill()
+            process.wait()
+
+    with pytest.raises(AssertionError, match="the ledger's process"):
+        let_it_die()
+
+
+@traces
+def test_power_cuts_lose_nothing_that_was_acknowledged() -> None:
+    """Whatever has landed of what was not waited for, and in whatever order; and the run goes on from there."""
     happened, wrong = cut_power(240, seed=1, proofs=QUICK)
     assert wrong == []
-    assert min(happened["as before the commit"], happened["as after the commit"]) > 40
-    assert happened["resumed to the end"] >= 24
+    assert min(happened["without the commit under way"], happened["torn pages"], happened["some pages"]) > 20
+    assert happened["resumed to the end"] >= 20
 
 
-def test_a_disk_that_does_not_wait_is_found_out() -> None:
-    """Power cuts are told from no power cuts: the meta page without what it counts on is no store."""
-    chance = random.Random(1)
+@traces
+def test_power_cuts_find_a_store_that_does_not_wait() -> None:
+    """LMDB with `sync=False`: what was acknowledged is lost, and the file is damaged."""
+    _, wrong = cut_power(60, seed=1, proofs=[BY_NAME["with_state"]], hasty=True)
+    assert any("were possible" in what and "state [" in what for what in wrong)
+    assert any("refused" in what or "the process ended" in what for what in wrong)
+
+
+@traces
+def test_the_disk_is_waited_for_before_a_commit_counts_and_before_it_is_acknowledged() -> None:
+    """By a trace of its system calls: pages, `fdatasync`, the meta page through `O_DSYNC`, and then the answer."""
     with tempfile.TemporaryDirectory() as directory:
-        commits = [commit for commit in traced(BY_NAME["with_state"], directory) if len(commit.pages) > 1]
-    broken = 0
-    for commit in commits[:8]:
-        image = without_barrier(commit, chance)
-        assert last_transaction(image) == last_transaction(commit.after) > last_transaction(commit.before)
-        _, wrong = cut_file(image, {}, [len(image)])
-        broken += bool(wrong)
-    assert broken > 0
+        events = trace_of(BY_NAME["sequence"], directory).events
+    on_the_way: list[Write] = []
+    metas = acknowledged = 0
+    for event in events:
+        if isinstance(event, Write):
+            if event.offset < 2 * PAGE:
+                metas += 1
+                assert on_the_way == [], "the meta page before what it counts on"
+                assert event.offset // 512 == (event.offset + len(event.data) - 1) // 512, "two sectors"
+            on_the_way.append(event)
+        elif isinstance(event, Synced):
+            on_the_way.clear()
+        elif isinstance(event, Landed):
+            on_the_way.remove(event.write)
+        else:
+            acknowledged += 1
+            assert on_the_way == [], "an answer before it is on the disk"
+    assert min(metas, acknowledged) >= 5
 
 
 @pytest.mark.parametrize("proof", [BY_NAME["parallel"], BY_NAME["with_state"]], ids=lambda p: p.name)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import AsyncGenerator, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +31,6 @@ from lambdacat_effects import (
 from lambdacat_effects.errors import RunCancelled
 from lambdacat_effects.storage import InMemoryStore, LmdbStore, Store
 from lambdacat_effects.testing import simulate
-
-
-@asynccontextmanager
-async def _in_memory(_path: Path) -> AsyncGenerator[Store, None]:
-    yield InMemoryStore()
-
-
-def _on_disk(path: Path) -> AbstractAsyncContextManager[Store]:
-    return LmdbStore(path / "store")
-
-
-@pytest.fixture(params=[_in_memory, _on_disk], ids=["memory", "lmdb"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Store, None]:
-    async with request.param(tmp_path) as store:
-        yield store
 
 
 def text_of(answer: object) -> str:
@@ -134,8 +118,8 @@ async def test_tools_of_every_kind_are_answered_once(store: Store) -> None:
         ("fail_always(what='it')", "gave up"),
     ]
     # (The calls that a tool makes while it is answered have its key.)
-    assert attempts == ["r:1", "r:1", "r:1", "r:2", "r:2"]
-    assert world.counts["r:2", "fail_always('it')"] == 2
+    assert attempts == ["r:1.0:1", "r:1.0:1", "r:1.0:1", "r:1.0:2", "r:1.0:2"]
+    assert world.counts["r:1.0:2", "fail_always('it')"] == 2
 
 
 async def test_work_in_a_process_is_done_once(tmp_path: Path) -> None:
@@ -376,8 +360,8 @@ async def test_each_call_has_a_key_of_its_own(store: Store) -> None:
     await durable.run("c", plans.generations, 0, 2, handlers=world.handlers)
     keys = [key for key, _ in world.calls]
     assert len(keys) == len(set(keys)) == 8 + 8 + 3
-    assert keys[:2] == ["a:2", "a:3"]
-    assert keys[-3:] == ["c:3", "c#1:3", "c#2:3"]
+    assert keys[:2] == ["a:1.0:2", "a:1.0:3"]
+    assert keys[-3:] == ["c:3.0:3", "c:3.1:3", "c:3.2:3"]
 
 
 async def test_a_tool_sees_its_key(store: Store) -> None:
@@ -390,4 +374,4 @@ async def test_a_tool_sees_its_key(store: Store) -> None:
         return str(call)
 
     await Durable(store).run("r", plans.in_turn, 1, handlers=CallTool.by(handler))
-    assert seen == [("handler", "r:1"), ("thread", "r:1")]
+    assert seen == [("handler", "r:1.0:1"), ("thread", "r:1.0:1")]

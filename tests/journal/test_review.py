@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Sequence
+from functools import partial
 from typing import Any
 
 import durable_plans as plans
@@ -16,7 +18,7 @@ from lambdacat_effects.errors import InvalidArgument, JournalUnreadable, RunInUs
 from lambdacat_effects.journal.leases import acquire
 from lambdacat_effects.storage import Change, Expect, InMemoryStore, Put
 
-SPACES = ("runs", "j", "fences", "leases", "answers", "questions", "cancels")
+SPACES = ("_runs", "_j", "_fences", "_leases", "_answers", "_questions", "_cancels")
 
 
 class Late(InMemoryStore):
@@ -64,7 +66,7 @@ async def test_a_lease_is_held_from_the_moment_that_others_can_see_it() -> None:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(taking, "one")
-        while await store.get("leases", "r") is None:
+        while await store.get("_leases", "r") is None:
             await trio.lowlevel.checkpoint()
         nursery.start_soon(taking, "other")
     assert (won, lost) == (["one"], ["other"])
@@ -75,11 +77,11 @@ async def test_a_run_of_the_same_id_has_other_fences() -> None:
     store = InMemoryStore()
     world, durable = World(store), Durable(store)
     await durable.run("r", plans.in_turn, 1, handlers=world.handlers)
-    before = await store.get("fences", "r")
+    before = await store.get("_fences", "r")
     assert before is not None
     await durable.forget("r")
     await durable.run("r", plans.in_turn, 1, handlers=world.handlers)
-    assert not await store.batch([Expect("fences", "r", before)])
+    assert not await store.batch([Expect("_fences", "r", before)])
 
 
 DAMAGED = [b"", b"\xff", b"{}", b"[]", b"soon", b'{"owner": 1']
@@ -91,7 +93,7 @@ async def test_a_damaged_lease_is_named(data: bytes) -> None:
     store = InMemoryStore()
     world, durable = World(store), Durable(store)
     await interrupted_at(durable, world, 1, "r", plans.in_turn, 2)
-    await store.put("leases", "r", data)
+    await store.put("_leases", "r", data)
     with pytest.raises(JournalUnreadable, match="lease of the run 'r' cannot be read"):
         await durable.resume("r", handlers=world.handlers)
     with pytest.raises(JournalUnreadable, match="lease of the run 'r' cannot be read"):
@@ -104,13 +106,13 @@ async def test_a_damaged_number_is_named(data: bytes) -> None:
     store = InMemoryStore()
     world, durable = World(store), Durable(store)
     await interrupted_at(durable, world, 1, "r", plans.in_turn, 2)
-    await store.put("fences", "r", data)
+    await store.put("_fences", "r", data)
     with pytest.raises(JournalUnreadable, match="the fence of the run 'r' cannot be read"):
         await durable.resume("r", handlers=world.handlers)
-    await store.put("numbers", "runs", data)
+    await store.put("_numbers", "runs", data)
     with pytest.raises(JournalUnreadable, match="the number of the last run of this store cannot be read"):
         await Durable(store).run("s", plans.in_turn, 2, handlers=world.handlers)
-    assert await store.get("numbers", "runs") == data
+    assert await store.get("_numbers", "runs") == data
 
 
 @pytest.mark.parametrize("data", DAMAGED)
@@ -120,11 +122,16 @@ async def test_a_damaged_question_is_named(data: bytes) -> None:
     world, durable = World(store), Durable(store)
     with pytest.raises(RunSuspended):
         await durable.run("r", plans.approval, "it", handlers=world.handlers)
-    [(key, _)] = await store.scan("questions")
-    await store.put("questions", key, data)
-    for asking in (durable.runs(), durable.answer("r", True)):
+    [(key, _)] = await store.scan("_questions")
+    await store.put("_questions", key, data)
+    for asking in (durable.questions, partial(durable.answer, value=True)):
         with pytest.raises(JournalUnreadable, match="a question of the run 'r' cannot be read"):
-            await asking
+            await asking("r")
+    [info] = await durable.runs()
+    assert "a question of the run 'r' cannot be read" in str(info.problem)
+    with pytest.raises(RunSuspended):  # which asks it again, as it should be
+        await durable.resume("r", handlers=world.handlers)
+    await durable.answer("r", True)
 
 
 async def test_a_question_is_answered_once() -> None:
@@ -143,7 +150,7 @@ async def test_a_question_is_answered_once() -> None:
         told.append(value)
 
     for head_start in range(15):
-        [(key, question)] = await store.scan("questions")
+        [(key, question)] = await store.scan("_questions")
         told.clear()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(answering, True)
@@ -151,10 +158,10 @@ async def test_a_question_is_answered_once() -> None:
                 await trio.lowlevel.checkpoint()
             nursery.start_soon(answering, False)
         assert len(told) == 1
-        [(_, kept)] = await store.scan("answers")
-        assert kept == (b"true" if told[0] else b"false")
-        await InMemoryStore.batch(store, [Put("questions", key, question)])
-        await store.delete("answers", key)
+        [(_, kept)] = await store.scan("_answers")
+        assert json.loads(kept)[0] is told[0]
+        await InMemoryStore.batch(store, [Put("_questions", key, question)])
+        await store.delete("_answers", key)
 
 
 def two_and_a_sleep() -> Generator[Any, Any, Any]:
@@ -199,7 +206,7 @@ async def test_answers_do_not_pile_up() -> None:
         await durable.answer("r", "so")
         with pytest.raises(RunSuspended):
             await durable.resume("r", handlers=world.handlers)
-        assert await store.scan("answers") == []
+        assert await store.scan("_answers") == []
     await durable.answer("r", "so")
     assert await durable.resume("r", handlers=world.handlers) == 3
 
@@ -209,8 +216,8 @@ async def test_a_journal_with_a_gap_is_removed() -> None:
     store = InMemoryStore()
     world, durable = World(store), Durable(store)
     await durable.run("r", plans.in_turn, 2, handlers=world.handlers)
-    [*_, (key, data)] = await store.scan("j")
-    await store.put("j", key[:-1] + "9", data)
+    [*_, (key, data)] = await store.scan("_j")
+    await store.put("_j", key[:-1] + "9", data)
     await durable.forget("r")
     assert await left(store) == []
 
@@ -219,19 +226,19 @@ async def test_a_run_that_ends_meanwhile_is_not_cancelled() -> None:
     """Nor is the next one of this id."""
     ended = InMemoryStore()
     await Durable(ended).run("r", plans.in_turn, 2, handlers=World(ended).handlers)
-    [(_, header)] = await ended.scan("runs")
+    [(_, header)] = await ended.scan("_runs")
 
     class Ending(InMemoryStore):
         async def batch(self, changes: Sequence[Change]) -> bool:
-            if any(change.namespace == "cancels" for change in changes):
-                await super().batch([Put("runs", "r", header)])
+            if any(change.namespace == "_cancels" for change in changes):
+                await super().batch([Put("_runs", "r", header)])
             return await super().batch(changes)
 
     store = Ending()
     world, durable = World(store), Durable(store)
     await interrupted_at(durable, world, 1, "r", plans.in_turn, 2)
     await durable.cancel("r")
-    assert await store.scan("cancels") == []
+    assert await store.scan("_cancels") == []
 
 
 async def test_a_run_is_forgotten_by_force() -> None:
@@ -271,7 +278,7 @@ async def test_whoever_dies_while_forgetting_leaves_no_run_to_be_resumed() -> No
         dies = False
 
         async def batch(self, changes: Sequence[Change]) -> bool:
-            if self.dies and any(change.namespace == "j" for change in changes):
+            if self.dies and any(change.namespace == "_j" for change in changes):
                 raise OSError("died")
             return await super().batch(changes)
 

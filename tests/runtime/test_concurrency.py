@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from timed_plans import after, failing, raised, timed, watched
 
 from lambdacat_effects import (
     Effect,
@@ -28,45 +29,6 @@ from lambdacat_effects import (
     timeout,
 )
 from lambdacat_effects.errors import PlanTimeout
-
-
-def after(seconds, answer):
-    """A plan that answers after some seconds."""
-    yield from Sleep(seconds)
-    return answer
-
-
-def failing(seconds, error):
-    """A plan that fails after some seconds."""
-    yield from Sleep(seconds)
-    raise error
-
-
-def watched(ends, name, plan):
-    """`plan`, noting how and when it ends."""
-    try:
-        answer = yield from plan
-    except BaseException as error:
-        ends.append((name, type(error).__name__, trio.current_time()))
-        raise
-    ends.append((name, "answered", trio.current_time()))
-    return answer
-
-
-async def timed(plan):
-    """The answer of a plan, and the virtual seconds it took."""
-    began = trio.current_time()
-    answer = await ambient.run(plan)
-    return answer, trio.current_time() - began
-
-
-async def raised(kind, plan):
-    """The error of a plan, which is exactly of this type, and the virtual seconds it took."""
-    began = trio.current_time()
-    with pytest.raises(kind) as caught:
-        await ambient.run(plan)
-    assert kind is type(caught.value)
-    return caught.value, trio.current_time() - began
 
 
 class TestParallel:

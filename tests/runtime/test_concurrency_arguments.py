@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 import trio
+from timed_plans import after
 
 from lambdacat_effects import (
     ALL,
@@ -39,12 +40,6 @@ from lambdacat_effects.errors import InvalidArgument, Misuse, NotAPlan, PlanReus
 @effect
 class Nobody(Effect[int]):
     """An effect that nobody answers."""
-
-
-def after(seconds, answer):
-    """A plan that answers after some seconds."""
-    yield from Sleep(seconds)
-    return answer
 
 
 def mistaken(seconds):
@@ -231,7 +226,7 @@ class TestPlanReused:
     async def test_one_plan_in_two_branches(self, combinator, seconds, autojump_clock):
         """A plan runs once; the error names it and its file."""
         plan = after(seconds, "a")
-        with pytest.raises(PlanReused, match=r"the plan after \(.*test_concurrency_arguments.py"):
+        with pytest.raises(PlanReused, match=r"the plan after \(.*timed_plans.py"):
             await ambient.run(combinator(plan, plan))
 
     async def test_one_plan_for_all_items(self, autojump_clock):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import time
 
 import pytest
 import trio
+from timed_plans import after, cleaning, failing
 
 from lambdacat_effects import (
     Effect,
@@ -31,41 +31,6 @@ from lambdacat_effects import (
 @effect
 class Ask(Effect[object]):
     """Something for a handler to answer."""
-
-
-def after(seconds, answer):
-    """A plan that answers after some seconds."""
-    yield from Sleep(seconds)
-    return answer
-
-
-def failing(seconds, error):
-    """A plan that fails after some seconds."""
-    yield from Sleep(seconds)
-    raise error
-
-
-def cleaning(log, seconds=0.0):
-    """A plan that never ends, with clean-up that takes some seconds."""
-    try:
-        yield from Sleep(100)
-    finally:
-        if seconds:
-            yield from shielded(Sleep(seconds))
-        log.append(("cleaned", trio.current_time()))
-
-
-def leaves(error):
-    """The exceptions in a group of groups."""
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for e in error.exceptions for leaf in leaves(e)]
-    return [error]
-
-
-def logged(caplog):
-    """What the package has logged as warnings."""
-    ours = [r for r in caplog.get_records("call") if r.name == "lambdacat_effects"]
-    return [r.getMessage() for r in ours if r.levelno == logging.WARNING]
 
 
 # How to have one plan cancelled after one second, and what the run then comes to.
@@ -158,6 +123,7 @@ class TestCleanUp:
         def plan():
             for _ in range(effects):
                 yield from Ask()
+            scope.deadline = trio.current_time() + 0.01  # no sooner, however slow the machine is
             try:
                 yield from wait()
             finally:
@@ -165,7 +131,7 @@ class TestCleanUp:
                 yield from shielded(Sleep(0.002))
                 log.append((yield from Ask()))
 
-        with trio.move_on_after(0.01):
+        with trio.CancelScope() as scope:
             await Ask.by(lambda ask: "answered").run(plan())
         assert ["answered"] == log
 

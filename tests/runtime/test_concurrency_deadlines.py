@@ -6,6 +6,7 @@ import logging
 
 import pytest
 import trio
+from timed_plans import after, failing, messy, timed
 
 from lambdacat_effects import (
     MISSING,
@@ -24,33 +25,6 @@ from lambdacat_effects import (
     timeout,
 )
 from lambdacat_effects.errors import PlanTimeout
-
-
-def after(seconds, answer):
-    """A plan that answers after some seconds."""
-    yield from Sleep(seconds)
-    return answer
-
-
-def failing(seconds, error):
-    """A plan that fails after some seconds."""
-    yield from Sleep(seconds)
-    raise error
-
-
-def messy(error):
-    """A plan that fails when it is cancelled."""
-    try:
-        yield from Sleep(100)
-    finally:
-        raise error
-
-
-async def timed(plan):
-    """The answer of a plan, and the virtual seconds it took."""
-    began = trio.current_time()
-    answer = await ambient.run(plan)
-    return answer, trio.current_time() - began
 
 
 async def late(plan):

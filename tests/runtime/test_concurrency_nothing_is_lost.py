@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 import trio
+from timed_plans import after, cleaning, failing, leaves, logged, messy
 
 from lambdacat_effects import (
     Now,
@@ -26,50 +25,6 @@ from lambdacat_effects import (
     timeout,
 )
 from lambdacat_effects.errors import PlanTimeout
-
-
-def after(seconds, answer):
-    """A plan that answers after some seconds."""
-    yield from Sleep(seconds)
-    return answer
-
-
-def failing(seconds, error):
-    """A plan that fails after some seconds."""
-    yield from Sleep(seconds)
-    raise error
-
-
-def messy(error):
-    """A plan that fails when it is cancelled."""
-    try:
-        yield from Sleep(100)
-    finally:
-        raise error
-
-
-def cleaning(log, seconds=0.0):
-    """A plan that never ends, with clean-up that takes some seconds."""
-    try:
-        yield from Sleep(100)
-    finally:
-        if seconds:
-            yield from shielded(Sleep(seconds))
-        log.append(("cleaned", trio.current_time()))
-
-
-def leaves(error):
-    """The exceptions in a group of groups."""
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for e in error.exceptions for leaf in leaves(e)]
-    return [error]
-
-
-def logged(caplog):
-    """What the package has logged as warnings."""
-    ours = [r for r in caplog.get_records("call") if r.name == "lambdacat_effects"]
-    return [r.getMessage() for r in ours if r.levelno == logging.WARNING]
-
 
 # Combinators under which a plan goes on until it is cancelled from outside.
 HOLDERS = {

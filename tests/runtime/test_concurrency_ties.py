@@ -9,6 +9,7 @@ from collections import Counter
 
 import pytest
 import trio
+from timed_plans import after, failing
 
 from lambdacat_effects import (
     Sleep,
@@ -26,18 +27,6 @@ from lambdacat_effects import (
 from lambdacat_effects.errors import PlanTimeout
 
 RUNS = 200
-
-
-def after(seconds, answer):
-    """A plan that answers after some seconds."""
-    yield from Sleep(seconds)
-    return answer
-
-
-def failing(seconds, error):
-    """A plan that fails after some seconds."""
-    yield from Sleep(seconds)
-    raise error
 
 
 def immediate(answer):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import attrs
 import pytest
-from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from law_checks import passes, rejects
 
 from lambdacat_effects import ALL, FIRST_COMPLETED, MISSING, N_BEST, QUORUM, SETTLE, Err, Ok
 from lambdacat_effects.effects.concurrency import Concurrent, Policy
@@ -291,36 +291,6 @@ LAWS = [
     (failures_are_told_in_declared_order, cases(), group_as_heard),
     (timeout_names_the_unended, cases(), timeout_names_all),
 ]
-
-
-def passes(law, instances, function):
-    """Check a law by examples."""
-
-    @settings(max_examples=150, deadline=None)
-    @given(instances)
-    def check(instance):
-        law(function, instance)
-
-    check()
-
-
-def rejects(law, instances, mutant):
-    """Check that a law has a counterexample."""
-
-    @settings(
-        max_examples=1000,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        report_multiple_bugs=False,
-    )
-    @given(instances)
-    def check(instance):
-        law(mutant, instance)
-
-    with pytest.raises(AssertionError):
-        check()
 
 
 def name(law):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from law_checks import passes, rejects
 
 from lambdacat_effects import ALL, FIRST_COMPLETED, N_BEST, QUORUM, SETTLE
 from lambdacat_effects.effects.concurrency import Concurrent, Policy
@@ -108,36 +108,6 @@ def what_is_enough_settles_the_verdict(enough, history):
         assert decided.is_ok == later.is_ok
         if decided.is_ok:
             assert decided == later
-
-
-def passes(law, instances, function):
-    """Check a law by examples."""
-
-    @settings(max_examples=150, deadline=None)
-    @given(instances)
-    def check(instance):
-        law(function, instance)
-
-    check()
-
-
-def rejects(law, instances, mutant):
-    """Check that a law has a counterexample."""
-
-    @settings(
-        max_examples=1000,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        report_multiple_bugs=False,
-    )
-    @given(instances)
-    def check(instance):
-        law(mutant, instance)
-
-    with pytest.raises(AssertionError):
-        check()
 
 
 def name(law):

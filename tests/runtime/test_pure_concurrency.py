@@ -10,6 +10,7 @@ import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from timed_plans import after, failing
 from trio.testing import MockClock
 
 from lambdacat_effects import (
@@ -43,18 +44,6 @@ class Double(Effect[int]):
 
 
 handlers = Double.by(lambda e: 2 * e.n)
-
-
-def after(seconds, answer):
-    """A plan that answers after some seconds."""
-    yield from Sleep(seconds)
-    return answer
-
-
-def failing(seconds, error):
-    """A plan that fails after some seconds."""
-    yield from Sleep(seconds)
-    raise error
 
 
 def elapsed(plan):

@@ -323,7 +323,11 @@ def test_nesting_has_a_limit_and_says_so() -> None:
         (b"[1]", tuple[()], r"found a list of 1"),
         (b"[1]", Point, r"found a list of 1"),
         (b'["a",null]', Point, r"value\[0\]: expected int, found text"),
-        (b"{}", Hit, r"does not read as .*Hit: value\.title: is missing"),
+        (
+            b"{}",
+            Hit,
+            r"does not read as .*Hit: value\.title: is missing: if .*Hit has changed since, give the new field",
+        ),
         (b'{"title":"a","score":"b"}', Hit, r"value\.score: expected float, found text"),
         (b"[]", Hit, r"expected .*Hit, found a list"),
         (encode(Celsius(1)), Fahrenheit, r"expected .*Fahrenheit, found a stored Celsius"),

@@ -355,7 +355,7 @@ def test_a_mismatch_names_the_nearest_effect(file: Path) -> None:
     with pytest.raises(RecordingMismatch) as caught:
         replay(file).run_pure(plan(True))
     message = str(caught.value)
-    assert "search(limit=3, query='cats and frogs') at plan/3 was not recorded" in message
+    assert "search(query='cats and frogs', limit=3) at plan/3 was not recorded" in message
     assert "has there: nothing. The nearest is search(limit=2, query='cats and dogs') at plan/1" in message
     assert "\n  limit: 2 -> 3\n  query: 'cats and dogs' -> 'cats and frogs'\n" in message
 

@@ -62,6 +62,13 @@ async def performed(durable: Durable) -> None:
     reveal_type(await durable.run("r", asking, handlers=ambient))  # R: Hit
     reveal_type(await durable.run("r", endless, 1, handlers=calling))  # R: int
     reveal_type(idempotency_key())  # R: str | None
+    reveal_type(await durable.run_or_resume("r", counting, "cats", handlers=calling))  # R: int
+    reveal_type(await durable.run_or_resume("r", asking, handlers=ambient, note="of Ann"))  # R: Hit
+    reveal_type(await durable.questions("r"))  # R: list[Question]
+    await durable.run_or_resume("r", counting, "cats", handlers=searching)  # E: Tool
+    await durable.run_or_resume("r", counting, 3, handlers=calling)  # E: str
+    await durable.run_or_resume("r", counting("cats"), handlers=calling)  # E: run
+    await durable.answer("r", True, at=3)  # E: str
     await durable.run("r", counting, "cats", handlers=searching)  # E: Tool
     await durable.run("r", counting, 3, handlers=calling)  # E: str
     await durable.run("r", counting("cats"), handlers=calling)  # E: run

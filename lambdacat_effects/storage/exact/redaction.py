@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeAlias, cast
 
 from lambdacat_effects.errors import InvalidArgument
@@ -124,6 +125,7 @@ class Redactor:
         return plain
 
 
+@lru_cache(maxsize=4096)
 def _normal(name: str) -> str:
     return name.strip("_").lower().replace("-", "_").replace(" ", "_")
 

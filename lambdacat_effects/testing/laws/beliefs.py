@@ -146,7 +146,7 @@ def belief_laws(
             **how,
         ),
     ]
-    up_to_rounding = [*laws.of_evidence(), *laws.of_time(), *laws.of_numbers()]
+    up_to_rounding = [*laws.of_evidence(), *laws.of_merging(), *laws.of_time(), *laws.of_numbers()]
     return merging + [law(*stated, **trying(how), equal=_near) for stated in up_to_rounding]
 
 
@@ -190,6 +190,21 @@ class _Laws:
         def retracts(a: Any, w: float) -> _Pair:
             return self.now(self.retract(self.told(a, _ONE, w), _ONE)), self.now(a)
 
+        in_order, in_turn = "read(tell(tell(a, one, v), two, w))", "read(tell(tell(a, two, w), one, v))"
+        return [
+            ("any order", f"{in_order} == {in_turn}", any_order, "avw"),
+            ("evidence adds up", f"{in_order} == read(a) + v + w", adds_up, "avw"),
+            ("evidence cancels", "read(tell(tell(a, one, w), two, -w)) == read(a)", cancels, "aw"),
+            (
+                "one source counts once",
+                "read(tell(tell(a, one, v), one, w)) == read(tell(a, one, w))",
+                once,
+                "avw",
+            ),
+            ("retraction", "read(retract(tell(a, one, w), one)) == read(a)", retracts, "aw"),
+        ]
+
+    def of_merging(self) -> list[_Stated]:
         def stays(a: Any, w: float) -> _Pair:
             before = self.told(a, _ONE, w)
             after = self.retract(before, _ONE)
@@ -205,31 +220,6 @@ class _Laws:
             return self.now(apart), self.now(self.told(self.told(a, _ONE, v), _TWO, w))
 
         return [
-            (
-                "any order",
-                "read(tell(tell(a, one, v), two, w)) == read(tell(tell(a, two, w), one, v))",
-                any_order,
-                "avw",
-            ),
-            (
-                "evidence adds up",
-                "read(tell(tell(a, one, v), two, w)) == read(a) + v + w",
-                adds_up,
-                "avw",
-            ),
-            (
-                "evidence cancels",
-                "read(tell(tell(a, one, w), two, -w)) == read(a)",
-                cancels,
-                "aw",
-            ),
-            (
-                "one source counts once",
-                "read(tell(tell(a, one, v), one, w)) == read(tell(a, one, w))",
-                once,
-                "avw",
-            ),
-            ("retraction", "read(retract(tell(a, one, w), one)) == read(a)", retracts, "aw"),
             (
                 "retraction survives merging",
                 "read(merge(retract(b, one), b)) == read(retract(b, one)), where b = tell(a, one, w)",

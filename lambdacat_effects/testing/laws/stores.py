@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias, TypeVar, Unpack, cast
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, Unpack, cast
 
 import trio
 
@@ -91,86 +91,115 @@ def store_laws(
     if not callable(cast(object, make)):
         raise InvalidArgument(f"store_laws() takes a function that opens a store at a path; got {make!r}")
 
-    def law(name: str, equation: str, sides: Sides, **inputs: Any) -> Law:
-        return Law(name, equation, sides, inputs, **how)
-
     def on(work: Callable[[Store], Awaitable[T]]) -> T:
         return _in_store(make, work)
 
-    p, v = places, values
-    laws = [
-        law(
+    stated = [*_of_places(on, places, values), *_of_changes(on, values, programs), *_of_the_store(on)]
+    if lasting:
+        stated += _of_handles(make, places)
+    return [Law(*each, **how) for each in stated]
+
+
+class _On(Protocol):
+    """Does some work on a store of its own."""
+
+    def __call__(self, work: Callable[[Store], Awaitable[T]]) -> T: ...
+
+
+_Stated: TypeAlias = tuple[str, str, Sides, dict[str, Any]]
+"""A name, an equation, its two sides, and its inputs."""
+
+
+def _of_places(on: _On, p: Inputs[_Place], v: Inputs[bytes]) -> list[_Stated]:
+    return [
+        (
             "what is put is got",
             "after put(p, v): get(p) == v, scan finds it, and a second put replaces it, for any place p",
             lambda p: (on(lambda store: _put_and_get(store, p, b"v")), (None, b"v", [(p[1], b"v")], b"w")),
-            p=p,
+            {"p": p},
         ),
-        law(
+        (
             "every value comes back",
             "after put(p, v): get(p) == v, and scan finds it, byte for byte",
             lambda v: (on(lambda store: _put_and_get(store, ("n", "k"), v)), (None, v, [("k", v)], b"w")),
-            v=v,
+            {"v": v},
         ),
-        law(
+        (
             "what is deleted is gone",
             "after put(p, v): delete(p) is True, get(p) is None, delete(p) is False",
             lambda p: (on(lambda store: _delete(store, p)), (True, None, False, [])),
-            p=p,
+            {"p": p},
         ),
-        law(
+        (
             "places are apart, and in the order of text",
             "after put(p, i) for all p: get(p) == i, and scan(n, prefix) is sorted as Python sorts text",
             lambda places: (on(lambda store: _fill(store, places)), _filled(places)),
-            places=[tuple(cast("Iterable[_Place]", p))] if isinstance(p, (list, tuple)) else [_PLACES],
+            {"places": [tuple(cast("Iterable[_Place]", p))] if isinstance(p, (list, tuple)) else [_PLACES]},
         ),
-        law(
+    ]
+
+
+def _of_changes(on: _On, v: Inputs[bytes], programs: Inputs[StoreProgram]) -> list[_Stated]:
+    return [
+        (
             "a batch is made whole or not at all",
             "batch([Put(p, v), Expect(q, wrong), Put(r, w)]) is False and changes nothing",
             lambda v: (on(lambda store: _refused(store, v)), (False, False, [("k", v)])),
-            v=v,
+            {"v": v},
         ),
-        law(
+        (
             "compare and swap loses nothing",
             f"{_WRITERS} tasks that each add 1 by compare_and_swap have added {_WRITERS}",
             lambda: (on(lambda store: _count([store])), _WRITERS),
+            {},
         ),
-        law(
+        (
             "what is cancelled is made whole or not at all",
             "a batch that is cancelled has made all of its changes when it ends, or none, and makes none later",
             lambda: (on(_cancelled), True),
+            {},
         ),
-        law(
-            "compacting keeps everything",
-            "scan(n) after compact() == scan(n) before, and size() does not grow when everything is deleted",
-            lambda: (on(_compacted), (True, True)),
-        ),
-        law(
-            "a closed store says so",
-            "after aclose(), twice: every method raises ResourceNotOpen",
-            lambda: (on(_closed), ["ResourceNotOpen"] * 7),
-        ),
-        law(
+        (
             "agrees with a dictionary",
             "performing a program on a store == performing it on a dict",
             lambda program: (on(lambda store: _perform(store, program)), _expected(program)),
-            program=programs,
+            {"program": programs},
         ),
     ]
-    if lasting:
-        laws += [
-            law(
-                "what was put outlives the handle",
-                "get(p) after put(p, v), aclose() and opening again == v",
-                lambda p: (_reopened(make, p), b"kept"),
-                p=p,
-            ),
-            law(
-                "two handles are one store",
-                "place is equal, what one puts the other gets, and compare_and_swap by both loses nothing",
-                lambda: (_two_handles(make), (True, b"1", _WRITERS)),
-            ),
-        ]
-    return laws
+
+
+def _of_the_store(on: _On) -> list[_Stated]:
+    return [
+        (
+            "compacting keeps everything",
+            "scan(n) after compact() == scan(n) before, and size() does not grow when everything is deleted",
+            lambda: (on(_compacted), (True, True)),
+            {},
+        ),
+        (
+            "a closed store says so",
+            "after aclose(), twice: every method raises ResourceNotOpen",
+            lambda: (on(_closed), ["ResourceNotOpen"] * 7),
+            {},
+        ),
+    ]
+
+
+def _of_handles(make: MakeStore, p: Inputs[_Place]) -> list[_Stated]:
+    return [
+        (
+            "what was put outlives the handle",
+            "get(p) after put(p, v), aclose() and opening again == v",
+            lambda p: (_reopened(make, p), b"kept"),
+            {"p": p},
+        ),
+        (
+            "two handles are one store",
+            "place is equal, what one puts the other gets, and compare_and_swap by both loses nothing",
+            lambda: (_two_handles(make), (True, b"1", _WRITERS)),
+            {},
+        ),
+    ]
 
 
 def _in_path(work: Callable[[Path], Awaitable[T]]) -> T:
