@@ -23,7 +23,7 @@ from lambdacat_effects.effects.effect import Performs
 from lambdacat_effects.errors import CommandError, InvalidArgument
 from lambdacat_effects.journal import RunInfo
 from lambdacat_effects.journal.naming import name_of
-from lambdacat_effects.journal.session import exactly
+from lambdacat_effects.storage.exact.writing import exactly
 from lambdacat_effects.storage.leaves import Misfit
 
 __all__ = ["Target", "kept_call", "plan_of"]

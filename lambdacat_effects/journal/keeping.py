@@ -22,7 +22,7 @@ from lambdacat_effects.journal.leases import acquire, check_free
 from lambdacat_effects.journal.naming import arguments_of, call_text, name_of, same_call
 from lambdacat_effects.journal.questions import without_questions
 from lambdacat_effects.journal.records import CANCELS, ENTRIES, FENCES, LEASES, RUNS, Header
-from lambdacat_effects.journal.session import exactly
+from lambdacat_effects.storage.exact.writing import exactly
 from lambdacat_effects.storage.port import Delete, Expect, Put, Store
 
 __all__ = ["Beginning", "beginning", "cleared", "forgotten", "known", "readable", "taken"]

@@ -18,9 +18,9 @@ from lambdacat_effects.errors import (
     UnknownRun,
 )
 from lambdacat_effects.journal.records import Header
-from lambdacat_effects.journal.session import exactly
 from lambdacat_effects.journal.showing import shown
 from lambdacat_effects.storage.exact.reading import read
+from lambdacat_effects.storage.exact.writing import exactly
 from lambdacat_effects.storage.leaves import Misfit
 
 __all__ = [

@@ -12,13 +12,18 @@ import trio
 from lambdacat_effects.effects.durable import Continued
 from lambdacat_effects.effects.effect import Effect, Performs
 from lambdacat_effects.errors import InvalidArgument, RunInUse, RunSuspended
+from lambdacat_effects.journal.clearing import removed
+from lambdacat_effects.journal.entries import read_entries
 from lambdacat_effects.journal.keeping import Beginning, known, taken
-from lambdacat_effects.journal.leases import acquire
+from lambdacat_effects.journal.keys import entries_of_all
+from lambdacat_effects.journal.leases import Lease, acquire
 from lambdacat_effects.journal.naming import arguments_of, function_called, name_of, plan_made, read_arguments
+from lambdacat_effects.journal.numbering import Numbering
 from lambdacat_effects.journal.numbers import Numbers
 from lambdacat_effects.journal.performing import DurableHandler, Programs
-from lambdacat_effects.journal.records import ANSWERS, RUNS, Header
-from lambdacat_effects.journal.session import Session, load
+from lambdacat_effects.journal.questions import places_asked
+from lambdacat_effects.journal.records import ANSWERS, ENTRIES, RUNS, Header
+from lambdacat_effects.journal.session import Session
 from lambdacat_effects.runtime.events import Listener
 from lambdacat_effects.runtime.handler import Handler
 from lambdacat_effects.runtime.resource import Resource
@@ -91,7 +96,7 @@ class Opening:
                     session = Session(store, created, lease, self.redaction, self.most_bytes)
                 else:
                     header = await known(store, run_id)
-                    session = await load(store, header, lease, self.redaction, self.most_bytes)
+                    session = await _load(store, header, lease, self.redaction, self.most_bytes)
                     if (
                         header.outcome is None
                     ):  # not before the journal is read: else a damaged one is left as it is
@@ -179,3 +184,16 @@ def _interrupted(session: Session | None, run: Run) -> list[Change]:
         return []
     header = attrs.evolve(session.header, changed=run.clock.now())
     return [Put(RUNS, header.run_id, header.encode())]
+
+
+async def _load(store: Store, header: Header, lease: Lease, redaction: Redaction, most_bytes: int) -> Session:
+    """The journal of a run. Raises `JournalUnreadable`."""
+    session = Session(store, header, lease, redaction, most_bytes, asks=True)
+    entries = read_entries(header, await store.scan(ENTRIES, entries_of_all(header)))
+    for record in entries.records:
+        session.keep(record)
+    session.numbering = Numbering(len(entries.records) + len(entries.missing), entries.missing)
+    session.questions = dict(await places_asked(store, header))
+    for batch in removed(entries.outlived):  # of a generation that a process died before it had removed
+        await store.batch([lease.stands, *batch])
+    return session

@@ -33,7 +33,7 @@ from lambdacat_effects.journal.records import (
     Status,
 )
 from lambdacat_effects.journal.regions import Region
-from lambdacat_effects.journal.session import Session, Stopped, exactly
+from lambdacat_effects.journal.session import Session, Stopped
 from lambdacat_effects.journal.telling import Telling
 from lambdacat_effects.runtime.events import Root
 from lambdacat_effects.runtime.handler import Handler
@@ -44,6 +44,7 @@ from lambdacat_effects.runtime.table import ASYNC, CONTROL, Chain, Key, Step, Ta
 from lambdacat_effects.runtime.tracebacks import last_line
 from lambdacat_effects.storage.exact.classes import class_name
 from lambdacat_effects.storage.exact.reading import read, read_error
+from lambdacat_effects.storage.exact.writing import exactly
 from lambdacat_effects.storage.leaves import Misfit
 from lambdacat_effects.storage.port import Change, Delete, Put
 
@@ -256,7 +257,7 @@ class _Performance:
             session.header,
             status=status,
             changed=self.scope.run.clock.now(),
-            records=session.count - len(session.unwritten),
+            records=session.numbering.there,
         )
         changes: list[Change] = [*session.lease.released()]
         if status != "suspended":

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import attrs
 import trio
@@ -16,12 +16,11 @@ from lambdacat_effects.errors import (
     NotSerialisable,
 )
 from lambdacat_effects.journal.asked import describe
-from lambdacat_effects.journal.clearing import deleted, removed
+from lambdacat_effects.journal.clearing import deleted
 from lambdacat_effects.journal.committing import commit, settle
-from lambdacat_effects.journal.entries import read_entries
-from lambdacat_effects.journal.keys import entries_of, entries_of_all, entry_key
+from lambdacat_effects.journal.keys import entries_of, entry_key
 from lambdacat_effects.journal.leases import Lease
-from lambdacat_effects.journal.questions import places_asked
+from lambdacat_effects.journal.numbering import Numbering
 from lambdacat_effects.journal.records import (
     ENTRIES,
     QUESTIONS,
@@ -38,11 +37,11 @@ from lambdacat_effects.journal.regions import Region
 from lambdacat_effects.runtime.events import Path
 from lambdacat_effects.runtime.run import Run, Scope
 from lambdacat_effects.storage.exact.redaction import Redaction, Redactor
-from lambdacat_effects.storage.exact.writing import Writer
+from lambdacat_effects.storage.exact.writing import Writer, exactly
 from lambdacat_effects.storage.leaves import Misfit
 from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
 
-__all__ = ["Session", "Slot", "Stopped", "exactly", "load"]
+__all__ = ["Session", "Slot", "Stopped"]
 
 
 class Stopped(BaseException):
@@ -79,14 +78,9 @@ class Session:
     most_bytes: int
     """How long a record may be."""
     slots: dict[Place, Slot] = attrs.field(factory=dict[Place, Slot])
-    count: int = 0
-    """How many records there are, with those that are still to be written."""
-    unwritten: set[int] = attrs.field(factory=set[int])
-    """The numbers of those."""
+    numbering: Numbering = attrs.field(factory=Numbering)
     questions: dict[Place, str] = attrs.field(factory=dict[Place, str])
     """Where something was asked of somebody outside, and the key of the question."""
-    _free: list[int] = attrs.field(factory=list[int])
-    """The numbers among these whose records were not written after all: the next ones have them."""
     pending: list[tuple[Record, Sequence[Change]]] = attrs.field(
         factory=list[tuple[Record, Sequence[Change]]]
     )
@@ -115,7 +109,7 @@ class Session:
     quiet: Callable[[], object] | None = None
     """Called when nobody can go on without an answer."""
     _describing: Writer | None = None
-    _exactly: Writer = attrs.field(factory=lambda: exactly())
+    _exactly: Writer = attrs.field(factory=exactly)
     forks: set[Place] = attrs.field(factory=set[Place])
     """The combinators that the plan has come by, whose branches go on side by side."""
     patches: dict[str, bool] = attrs.field(factory=dict[str, bool])
@@ -297,38 +291,21 @@ class Session:
         for _, theirs in pending:
             batch += theirs
         batch += changes
-        numbers = self._numbers(len(written))
-        others = self.unwritten.difference(numbers) if len(self.unwritten) > len(numbers) else ()
+        numbers = self.numbering.take(len(written))
+        after = self.numbering.after(numbers)
         for number, record in zip(numbers, written, strict=True):
-            if others and min(others) < number:
-                record.after = min(others)
+            record.after = after
             data = record.encode()
             self._check_size(record, data)
             batch.append(Put(ENTRIES, entry_key(self._prefix, number), data))
         if not await self.commit(scope, batch, conditional=bool(expected)):
-            self._free += numbers
+            self.numbering.give_back(numbers)
             self.pending = [*pending, *self.pending]
             return False
-        self.unwritten.difference_update(numbers)
+        self.numbering.written(numbers)
         for record in written:
             self.keep(record, used=True)
         return True
-
-    def take_over(self, missing: Sequence[int], questions: Mapping[Place, str]) -> None:
-        """Go on after a process that died: the numbers of records that it did not come to write are free, and what it
-        asked is still asked."""
-        self.unwritten.update(missing)
-        self._free += missing
-        self.questions.update(questions)
-
-    def _numbers(self, many: int) -> list[int]:
-        """Numbers for records that are about to be written: first those that are free again."""
-        again, self._free = self._free[:many], self._free[many:]
-        first = self.count
-        self.count += many - len(again)
-        numbers = [*again, *range(first, self.count)]
-        self.unwritten.update(numbers)
-        return numbers
 
     async def commit(self, scope: Scope, changes: Sequence[Change], *, conditional: bool = False) -> bool:
         """Make changes that expect the lease to stand, and perhaps something else. Stops if they cannot be made."""
@@ -375,11 +352,9 @@ class Session:
         """Continue as a new generation, with an empty journal, and make `changes` with that."""
         await self.flush(scope)  # what was cancelled may have changed something
         await self.commit(scope, [self.lease.stands, *changes, Put(RUNS, header.run_id, header.encode())])
-        old, count = self._prefix, self.count
+        old, count = self._prefix, self.numbering.count
         self.header, self._prefix = header, entries_of(header)
-        self.count = 0
-        self.unwritten.clear()
-        self._free.clear()
+        self.numbering = Numbering()
         self.questions.clear()
         # (Not the regions: one that is cancelled by now goes on to be, around the new plan.)
         known: list[Any] = [self.slots, self.forks, self.patches, self.deciding]
@@ -443,32 +418,3 @@ def _is_cancellation(run: Run, error: BaseException) -> bool:
         members = cast("BaseExceptionGroup[BaseException]", error).exceptions
         return all(_is_cancellation(run, e) or isinstance(e, Exception) for e in members)
     return isinstance(error, run.cancelled)
-
-
-class _Nothing(Redaction):
-    """Redacts nothing: what a run is resumed with has to be what it was."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: frozenset[str] = frozenset()
-
-
-_NOTHING: Final = _Nothing()
-
-
-def exactly() -> Writer:
-    """Writes values as they are, so that they can be read again."""
-    return Writer(Redactor(_NOTHING), exactly=True)
-
-
-async def load(store: Store, header: Header, lease: Lease, redaction: Redaction, most_bytes: int) -> Session:
-    """The journal of a run. Raises `JournalUnreadable`."""
-    session = Session(store, header, lease, redaction, most_bytes, asks=True)
-    entries = read_entries(header, await store.scan(ENTRIES, entries_of_all(header)))
-    for record in entries.records:
-        session.keep(record)
-    session.count = len(entries.records) + len(entries.missing)
-    session.take_over(entries.missing, await places_asked(store, header))
-    for batch in removed(entries.outlived):  # of a generation that a process died before it had removed
-        await store.batch([lease.stands, *batch])
-    return session

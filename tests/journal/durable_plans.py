@@ -599,3 +599,11 @@ def losing() -> Plan[Any, str]:
     winner = yield from race(loser(), _after(1, "quick"))
     yield from fetch("last")
     return winner
+
+
+def asking_and_continuing(n: int) -> Plan[Any, int]:
+    yield from fetch(f"round {n}")
+    yield from ask("Go on?")
+    if n < 2:
+        yield from continue_as_new(asking_and_continuing, n + 1)
+    return n

@@ -140,6 +140,20 @@ async def test_questions_come_in_the_order_of_the_plan(store: InMemoryStore) -> 
     assert [question.at for question in await durable.questions("r")] == [f"1.{i}.1" for i in range(12)]
 
 
+async def test_a_run_that_continues_as_new_after_an_answer(store: InMemoryStore) -> None:
+    """Has an empty journal then: nobody misses the records of before, if it is interrupted at once."""
+    durable, world = await suspended(store, plans.asking_and_continuing, 1)
+    await durable.answer("r", "yes")
+    with trio.CancelScope() as scope:
+        world.stop_at, world.how = len(world.calls) + 1, scope.cancel
+        await durable.resume("r", handlers=world.handlers)
+    assert (await durable.info("r")).generation == 1
+    assert await durable.history("r") == []
+    with pytest.raises(RunSuspended):
+        await durable.resume("r", handlers=World(store).handlers)
+    assert [question.at for question in await durable.questions("r")] == ["2"]
+
+
 async def test_questions_of_no_run(store: InMemoryStore) -> None:
     with pytest.raises(UnknownRun):
         await Durable(store).questions("r")

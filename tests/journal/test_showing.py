@@ -14,8 +14,8 @@ from attrs import frozen
 
 from lambdacat_effects.errors import RecordedError
 from lambdacat_effects.journal.history import Step
-from lambdacat_effects.journal.session import exactly
 from lambdacat_effects.journal.showing import error_text, shown
+from lambdacat_effects.storage.exact.writing import exactly
 
 
 @frozen

@@ -25,10 +25,9 @@ from hypothesis import strategies as st
 from lambdacat_effects import MISSING, Effect, Ok, PlanTimeout, effect, tool
 from lambdacat_effects.errors import MergeConflict, NoneSucceeded
 from lambdacat_effects.journal.asked import Asked, describe, differences
-from lambdacat_effects.journal.session import exactly
 from lambdacat_effects.storage.exact.reading import read, read_error
 from lambdacat_effects.storage.exact.redaction import Redaction, Redactor
-from lambdacat_effects.storage.exact.writing import Writer
+from lambdacat_effects.storage.exact.writing import Writer, exactly
 from lambdacat_effects.storage.leaves import Misfit
 from lambdacat_effects.testing.recording import (
     RecordedError,

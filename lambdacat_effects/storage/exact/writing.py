@@ -20,10 +20,10 @@ from zoneinfo import ZoneInfo
 from lambdacat_effects.effects.tools import Tool
 from lambdacat_effects.storage.exact.classes import class_name, field_names, importable_name
 from lambdacat_effects.storage.exact.error_parts import parts_of
-from lambdacat_effects.storage.exact.redaction import Redactor
+from lambdacat_effects.storage.exact.redaction import Redaction, Redactor
 from lambdacat_effects.storage.leaves import TAG, TEXTS, Misfit, Text
 
-__all__ = ["ARRAYS", "LEAVES", "MAPPINGS", "Writer"]
+__all__ = ["ARRAYS", "LEAVES", "MAPPINGS", "Writer", "exactly"]
 
 
 def _make(text: str, cls: Any) -> Any:
@@ -234,3 +234,19 @@ def _is_unicode(text: str) -> bool:
 
 def _is_plain(key: object) -> bool:
     return type(key) is str and not key.startswith("$") and _is_unicode(key)
+
+
+class _Nothing(Redaction):
+    """Redacts nothing: what a run is resumed with has to be what it was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: frozenset[str] = frozenset()
+
+
+_NOTHING: Final = _Nothing()
+
+
+def exactly() -> Writer:
+    """Writes values as they are, so that they can be read again."""
+    return Writer(Redactor(_NOTHING), exactly=True)

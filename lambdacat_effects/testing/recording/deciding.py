@@ -9,7 +9,7 @@ from typing import Any
 from lambdacat_effects.effects.ambient import Sleep
 from lambdacat_effects.effects.control import Timeout
 from lambdacat_effects.errors import InterruptedRecording, RecordingMismatch
-from lambdacat_effects.journal.deciding import out_of_time, perform_in_turn
+from lambdacat_effects.journal.in_turn import out_of_time, perform_in_turn
 from lambdacat_effects.journal.regions import Region, deadline_in_force
 from lambdacat_effects.runtime.boundary import Crossing, Decision
 from lambdacat_effects.runtime.events import path_text

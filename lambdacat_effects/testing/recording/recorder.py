@@ -10,7 +10,7 @@ from lambdacat_effects.effects.effect import Effect
 from lambdacat_effects.effects.failure import Fail
 from lambdacat_effects.effects.needs import Need
 from lambdacat_effects.errors import Misuse, RecordingUnreadable, Unrecordable
-from lambdacat_effects.journal.deciding import winners
+from lambdacat_effects.journal.in_turn import winners
 from lambdacat_effects.runtime.boundary import Crossing, Decision
 from lambdacat_effects.storage.exact.reading import read, read_error
 from lambdacat_effects.storage.leaves import Misfit

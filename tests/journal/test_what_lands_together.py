@@ -1,0 +1,271 @@
+"""What a durable run writes, when several things happen at once: nothing is done before what it follows from is in
+the store, nothing is lost on the way, and who has lost the run writes nothing any more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from lambdacat_effects import (
+    Durable,
+    Plan,
+    Sleep,
+    ambient,
+    call_tools,
+    continue_as_new,
+    parallel,
+    race,
+    recall,
+    recall_marked,
+    remember,
+    remember_unless_changed,
+    shielded,
+    store_memory,
+    timeout,
+    tool,
+)
+from lambdacat_effects.errors import LeaseLost
+from lambdacat_effects.journal.records import ENTRIES, FENCES, RUNS, Header, Kind, Record
+from lambdacat_effects.storage import InMemoryStore, Put
+from lambdacat_effects.storage.port import Change
+
+Contents = dict[str, dict[str, bytes]]
+
+
+class Watched(InMemoryStore):
+    """A store that can be looked into."""
+
+    def contents(self) -> Contents:
+        return {space: dict(values) for space, values in self._namespaces.items()}
+
+    def records(self) -> list[Record]:
+        return [Record.decode(data) for _, data in sorted(self.contents().get(ENTRIES, {}).items())]
+
+    def cancelled(self) -> list[str]:
+        """The effects that are known to have been cancelled."""
+        return [record.text() for record in self.records() if record.kind is Kind.CANCELLED]
+
+
+def written(changes: Sequence[Change]) -> list[Record]:
+    """The records among some changes."""
+    return [Record.decode(put.value) for put in changes if isinstance(put, Put) and put.namespace == ENTRIES]
+
+
+async def replayed(store: Watched) -> Any:
+    """What a run comes to that is performed once more from its journal alone, as after a crash before its end."""
+    data = await store.get(RUNS, "r")
+    assert data is not None
+    header = attrs.evolve(Header.decode("r", data), status="running", outcome=None)
+    await store.put(RUNS, "r", header.encode())
+    return await Durable(store).resume("r", handlers=ambient)
+
+
+_seen: dict[str, list[str]] = {}
+_store = Watched()
+
+
+@tool
+async def fetch(what: str) -> str:
+    return f"got {what}"
+
+
+@tool
+async def stubborn(seconds: float) -> None:
+    """Takes a while to end."""
+    try:
+        await trio.sleep_forever()
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(seconds)
+
+
+@tool
+async def clean(what: str) -> None:
+    _seen[what] = _store.cancelled()
+
+
+# Cancellations that another branch writes
+
+
+class Slow(Watched):
+    """Takes long to write what has `stubborn(seconds=1)` in it."""
+
+    async def batch(self, changes: Sequence[Change]) -> bool:
+        if any(record.text() == "stubborn(seconds=1)" for record in written(changes)):
+            with trio.CancelScope(shield=True):
+                await trio.sleep(100)
+        return await super().batch(changes)
+
+
+def cleaned(what: str, plan: Any) -> Plan[Any, Any]:
+    try:
+        return (yield from plan)
+    finally:
+        yield from shielded(clean(what))
+
+
+def cancelled_together() -> Plan[Any, Any]:
+    two = parallel(stubborn(0), stubborn(5))
+    try:
+        yield from timeout(5, parallel(cleaned("one", stubborn(1)), cleaned("two", two)))
+    except TimeoutError:
+        return "too late"
+
+
+async def test_a_branch_goes_on_when_its_cancellation_is_in_the_store(
+    autojump_clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where another branch is writing it, with its own."""
+    store = Slow()
+    monkeypatch.setitem(globals(), "_store", store)
+    _seen.clear()
+    handlers = call_tools(stubborn, clean)
+    assert await Durable(store).run("r", cancelled_together, handlers=handlers) == "too late"
+    assert "stubborn(seconds=1)" in _seen["one"]
+    assert {"stubborn(seconds=0)", "stubborn(seconds=5)"} <= set(_seen["two"])
+
+
+# Conditions that are not met
+
+
+class Changing(Watched):
+    """Somebody else changes `m/k` once, just before the run does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: list[list[str]] = []
+
+    async def batch(self, changes: Sequence[Change]) -> bool:
+        mine = any(isinstance(put, Put) and (put.namespace, put.key) == ("m", "k") for put in changes)
+        if mine and not self.refused:
+            await super().batch([Put("m", "k", b"1")])
+        made = await super().batch(changes)
+        if not made:
+            self.refused.append([record.text() for record in written(changes)])
+        return made
+
+
+def slowly(effect: Any) -> Plan[Any, Any]:
+    """What was asked has happened, and its answer takes a while."""
+    answer = yield from effect
+    yield from Sleep(5)
+    return answer
+
+
+def after_a_call() -> Plan[Any, Any]:
+    yield from fetch("it")
+    yield from stubborn(5)
+
+
+def one_after_the_other() -> Plan[Any, Any]:
+    try:
+        yield from timeout(8, parallel(stubborn(0), after_a_call()))
+    except TimeoutError:
+        return "too late"
+
+
+def on_a_condition() -> Plan[Any, Any]:
+    while True:
+        found = yield from recall_marked("m", "k", as_type=int)
+        if (yield from remember_unless_changed("m", "k", 2, since=found.mark)) is not None:
+            return "changed"
+
+
+def with_a_condition() -> Plan[Any, Any]:
+    return list((yield from parallel(one_after_the_other(), on_a_condition())))
+
+
+async def test_what_was_to_be_written_with_a_condition_is_written_if_it_is_not_met(
+    autojump_clock: Any,
+) -> None:
+    """Cancellations that went along go with the next write; and the records are numbered without a gap."""
+    store = Changing()
+    handlers = call_tools(fetch, stubborn) | store_memory(store).behind(slowly)
+    outcome = await Durable(store).run("r", with_a_condition, handlers=handlers)
+    assert outcome == ["too late", "changed"]
+    assert any("stubborn(seconds=0)" in texts for texts in store.refused)
+    assert sorted(store.cancelled()).count("stubborn(seconds=0)") == 1
+    numbers = [int(key.rpartition(".")[2], 16) for key in store.contents()[ENTRIES]]
+    assert sorted(numbers) == list(range(len(numbers)))
+    assert await replayed(store) == outcome
+
+
+# Runs that continue as new
+
+
+def forgetful() -> Plan[Any, Any]:
+    with trio.move_on_after(2):
+        yield from remember("m", "k", 1)
+    yield from continue_as_new(remembering)
+
+
+def remembering() -> Plan[Any, Any]:
+    return (yield from recall("m", "k", as_type=int))
+
+
+async def test_what_a_cancelled_effect_has_changed_is_there_when_a_run_continues_as_new(
+    autojump_clock: Any,
+) -> None:
+    """It was cancelled after it had happened, and nothing was written since."""
+    store = Watched()
+    handlers = store_memory(store).behind(slowly)
+    assert await Durable(store).run("r", forgetful, handlers=handlers) == 1
+
+
+# Runs that were lost
+
+
+def busy(n: int) -> Plan[Any, Any]:
+    """Something of everything that is written."""
+    yield from parallel(fetch(f"one of {n}"), remember("m", "k", n))
+    yield from race(fetch(f"first of {n}"), Sleep(3))
+    try:
+        yield from timeout(2, Sleep(4))
+    except TimeoutError:
+        yield from fetch("late")
+    if n < 2:
+        yield from continue_as_new(busy, n + 1)
+    return (yield from recall("m", "k", as_type=int))
+
+
+class TakenOver(Watched):
+    """After so many writes somebody else takes the run over."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.writes = 0
+        self.then: Contents | None = None
+        self._at = at
+
+    async def batch(self, changes: Sequence[Change]) -> bool:
+        made = await super().batch(changes)
+        self.writes += 1
+        if self.writes == self._at and self._found(FENCES, "r") is not None:
+            await super().batch([Put(FENCES, "r", b"1000000000000000000000000")])
+            self.then = self.contents()
+        return made
+
+
+async def performed(store: TakenOver) -> str:
+    try:
+        answer = await Durable(store).run("r", busy, 0, handlers=call_tools(fetch) | store_memory(store))
+    except LeaseLost:
+        return "lost"
+    return f"answered {answer}"
+
+
+async def test_who_has_lost_a_run_writes_nothing_more(autojump_clock: Any) -> None:
+    """At whatever moment somebody else takes it over."""
+    whole = TakenOver(-1)
+    assert await performed(whole) == "answered 2"
+    assert whole.writes > 20
+    lost = 0
+    for at in range(1, whole.writes + 1):
+        store = TakenOver(at)
+        lost += await performed(store) == "lost"
+        assert store.then in (None, store.contents()), at
+    assert lost > whole.writes - 5
