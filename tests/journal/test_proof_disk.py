@@ -62,7 +62,8 @@ def test_power_cuts_lose_nothing_that_was_acknowledged() -> None:
     """Whatever has landed of what was not waited for, and in whatever order; and the run goes on from there."""
     happened, wrong = cut_power(240, seed=1, proofs=QUICK)
     assert wrong == []
-    assert min(happened["without the commit under way"], happened["torn pages"], happened["some pages"]) > 20
+    assert min(happened["torn pages"], happened["some pages"], happened["nothing"]) > 20
+    assert happened["without the commit under way"] > 5
     assert happened["resumed to the end"] >= 20
 
 
