@@ -208,13 +208,15 @@ class Categorical:
                 if outcome in terms:
                     terms[outcome].append(weight if math.isinf(weight) else weight * share)
         totals = {outcome: math.fsum(weights) for outcome, weights in terms.items()}
-        every = log_sum_exp(tuple(totals.values()))
-        if every == -math.inf:
+        most = max(totals.values())
+        if most == -math.inf:
             raise Contradiction(
                 f"every outcome, of {', '.join(map(repr, totals))}, is ruled out: retract a source that is wrong, or "
                 "give it finite log-likelihoods"
             )
-        return {outcome: total - every for outcome, total in totals.items()}
+        # Relative to the largest: beside a large constant, the logarithm of the sum would be rounded away.
+        every = log_sum_exp([total - most for total in totals.values()])
+        return {outcome: total - most - every for outcome, total in totals.items()}
 
     def probabilities(self, now: float | None = None, *, rate: float = 0.0) -> dict[str, float]:
         """Each outcome's probability as of `now`: `log_probabilities`, as probabilities, which sum to 1.

@@ -52,11 +52,8 @@ def temper(weight: float, rate: float, elapsed: float) -> float:
     2.0
     """
     weight = checked_weight("a weight", weight)
-    return (
-        weight
-        if math.isinf(weight)
-        else weight * kept(checked_rate(rate), checked_finite("elapsed", elapsed))
-    )
+    share = kept(checked_rate(rate), checked_finite("elapsed", elapsed))
+    return weight if math.isinf(weight) else weight * share
 
 
 def markov_forget(weight: float, rate: float, elapsed: float, *, prior: float = 0.0) -> float:

@@ -80,11 +80,12 @@ class Kept(NamedTuple):
 @asynccontextmanager
 async def opened(folder: Path, *, new: bool = False) -> AsyncGenerator[Kept, None]:
     """The runs in a folder. Raises `CommandError` if there is nothing, unless it may be `new`."""
-    if not new and not (folder / "data.mdb").exists():
-        raise CommandError(
-            f"there is no store in {folder}: name the folder that was given to `lambdacat run --durable`, "
-            "with --store DIR"
-        )
+    with suppress(PermissionError):  # which the store explains
+        if not new and not (folder / "data.mdb").exists():
+            raise CommandError(
+                f"there is no store in {folder}: name the folder that was given to `lambdacat run --durable`, "
+                "with --store DIR"
+            )
     from lambdacat_effects.storage.lmdb_store import LmdbStore  # loads lmdb
 
     async with LmdbStore(folder) as store, Durable(store) as durable:

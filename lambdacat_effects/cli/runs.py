@@ -177,7 +177,7 @@ def _resume_all(store: Path, showing: Showing) -> int:
         return 128 + outcome.interrupted_by
     outcomes: dict[str, Ok[Any] | Err[Exception]] = {} if outcome.answer is None else outcome.answer.value
     infos = {info.run_id: info for info in look(store, lambda kept: kept.durable.runs())}
-    print_outcomes({infos[run_id]: one for run_id, one in outcomes.items()})
+    print_outcomes({infos[run_id]: one for run_id, one in outcomes.items() if run_id in infos})
     waiting = [info for info in infos.values() if info.questions]
     for info in waiting:
         say_what_it_asks(info.run_id, store)

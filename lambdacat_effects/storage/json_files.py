@@ -197,8 +197,7 @@ class Files:
             self._disk.sync_names(self.root)
         except OSError:
             # Not to be found by the next, who would finish what has failed.
-            self._disk.remove(self._path(_INTENT))
-            self._disk.sync_names(self.root)
+            self._forget_intent()
             raise
 
     def _finish(self) -> None:
@@ -242,7 +241,7 @@ class Files:
 
     def _clear(self) -> None:
         """Remove new contents that never came to be."""
-        if os.path.exists(self._path(_INTENT)):
+        if self._lingers or os.path.exists(self._path(_INTENT)):
             return
         for name in os.listdir(self.root):
             if name.startswith(_NEW):

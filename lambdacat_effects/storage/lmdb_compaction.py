@@ -10,8 +10,10 @@ closing of any handle of the file.
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from pathlib import Path
+from struct import Struct
 from typing import Any, Final
 
 import lmdb
@@ -21,8 +23,9 @@ from lambdacat_effects.storage.lmdb_errors import data_file
 from lambdacat_effects.storage.lmdb_files import FORMAT
 from lambdacat_effects.storage.lmdb_records import Records
 
-__all__ = ["forget_unfinished", "hold_alone", "share", "written_anew"]
+__all__ = ["alone", "forget_unfinished", "hold_alone", "share", "written_anew"]
 
+_FLOCK: Final = Struct("hhqqi4x")
 _PREFIX: Final = "compact-"
 _AT_ONCE: Final = 8 << 20
 """Bytes in one transaction, since those are in memory until it is committed."""
@@ -46,6 +49,16 @@ def hold_alone(path: str, lock: int) -> None:
             f"the store in {path!r} cannot be compacted while another process has it open: end that process, or let "
             "it do this. Nothing was changed"
         ) from None
+
+
+def alone(lock: int) -> bool:
+    """Whether no other process has the store open, as far as can be told: only where the lock can be asked for."""
+    if sys.platform != "linux":
+        return True
+    import fcntl
+
+    found = fcntl.fcntl(lock, fcntl.F_GETLK, _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
+    return bool(_FLOCK.unpack(found)[0] == fcntl.F_UNLCK)
 
 
 def share(lock: int) -> None:

@@ -14,7 +14,13 @@ import lmdb
 
 from lambdacat_effects.errors import InvalidArgument, LambdacatError, LimitExceeded, StoreUnusable
 from lambdacat_effects.storage.lmdb_access import Access, check_writable, opened, undisturbed
-from lambdacat_effects.storage.lmdb_compaction import forget_unfinished, hold_alone, share, written_anew
+from lambdacat_effects.storage.lmdb_compaction import (
+    alone,
+    forget_unfinished,
+    hold_alone,
+    share,
+    written_anew,
+)
 from lambdacat_effects.storage.lmdb_damage import check_length
 from lambdacat_effects.storage.lmdb_errors import data_file, explained
 from lambdacat_effects.storage.lmdb_files import identity, make, sync_directory
@@ -72,6 +78,7 @@ class Environment:
             self.key: tuple[int, int] = identity(self.path)
             if self._access is Access.WRITING:
                 forget_unfinished(self.path)
+                self._lock = os.open(os.path.join(self.path, "lock.mdb"), os.O_RDWR)
         except BaseException:
             self._lmdb.close()
             raise
@@ -124,6 +131,17 @@ class Environment:
             else:
                 group[0].error = self._explained(error)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody is writing: no change, no compaction, and no other process has it open, which may hold the
+        lock for however long."""
+        return (
+            self.writer.is_idle
+            and not self._writing.locked()
+            and self._lock is not None
+            and alone(self._lock)
+        )
+
     def size(self) -> int:
         """The bytes of its file."""
         self.check_not_forked()
@@ -162,7 +180,8 @@ class Environment:
                 f"the store in {self.path!r} cannot be compacted: it was removed or replaced while it was open"
             )
         if self._lock is None:
-            self._lock = os.open(os.path.join(self.path, "lock.mdb"), os.O_RDWR)
+            check_writable(self.path, self._access)
+        assert self._lock is not None
         hold_alone(self.path, self._lock)
         try:
             self._settle_recent()

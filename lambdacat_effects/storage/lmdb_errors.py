@@ -36,7 +36,8 @@ def explained(error: Exception, path: str) -> LambdacatError:
     if isinstance(error, lmdb.MapFullError):
         return LimitExceeded(
             f"the store in {path!r} has grown to its map_size, and nothing was written: open it with a larger "
-            "map_size=, or delete from it"
+            "map_size=, or delete from it; or, if there is less in it, end the process that has been reading it for "
+            "long, for which all is kept that has been replaced since"
         )
     return StoreUnusable(f"the store in {path!r} cannot be used: {error}. {_advice(error, path)}")
 

@@ -116,7 +116,7 @@ class LmdbStore(Store):
             environment.commit([work])
         else:
             await trio.lowlevel.checkpoint_if_cancelled()
-            if environment.tempo.suits(task) and environment.writer.is_idle:
+            if environment.tempo.suits(task) and environment.is_idle:
                 environment.commit([work])
             else:
                 await environment.writer.write(work, task)

@@ -198,8 +198,10 @@ class SqliteConnection:
             self._roll_back()
             # Another process has the lock: to wait again for each job would take as many times as long.
             if len(jobs) == 1 or _code(error) in _BUSY:
-                for job in jobs:
+                waiting = [job for job in jobs if job.writes] or jobs
+                for job in waiting:
                     job.error = self._told(error)
+                self._perform_together([job for job in jobs if job not in waiting])  # readers need no lock
                 return
             # What made all of them fail may be the fault of one, or of their sum.
             for job in jobs:

@@ -97,8 +97,8 @@ def crash_sweep(
     >>> swept = crash_sweep(remember, "cats", "felix", 9, handlers=store_memory)
     >>> swept.outcome
     Ok(value=None)
-    >>> print(swept.points[7])
-    point 8, after write 4: Remember(key='felix', namespace='cats', value=9) answered
+    >>> print(swept.points[5])
+    point 6, after write 3: Remember(namespace='cats', key='felix', value=9) answered
     """
     pauses = _seconds(apart)
 

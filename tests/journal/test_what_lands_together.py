@@ -28,7 +28,7 @@ from lambdacat_effects import (
     timeout,
     tool,
 )
-from lambdacat_effects.errors import LeaseLost
+from lambdacat_effects.errors import LeaseLost, NondeterminismError
 from lambdacat_effects.journal.records import ENTRIES, FENCES, RUNS, Header, Kind, Record
 from lambdacat_effects.storage import InMemoryStore, Put
 from lambdacat_effects.storage.port import Change
@@ -55,12 +55,17 @@ def written(changes: Sequence[Change]) -> list[Record]:
     return [Record.decode(put.value) for put in changes if isinstance(put, Put) and put.namespace == ENTRIES]
 
 
-async def replayed(store: Watched) -> Any:
-    """What a run comes to that is performed once more from its journal alone, as after a crash before its end."""
+async def without_its_end(store: Watched) -> None:
+    """As after a crash before the end of a run was written."""
     data = await store.get(RUNS, "r")
     assert data is not None
-    header = attrs.evolve(Header.decode("r", data), status="running", outcome=None)
+    header = attrs.evolve(Header.decode("r", data), status="running", outcome=None, records=0)
     await store.put(RUNS, "r", header.encode())
+
+
+async def replayed(store: Watched) -> Any:
+    """What a run comes to that is performed once more from its journal alone."""
+    await without_its_end(store)
     return await Durable(store).resume("r", handlers=ambient)
 
 
@@ -194,6 +199,30 @@ async def test_what_was_to_be_written_with_a_condition_is_written_if_it_is_not_m
     assert await replayed(store) == outcome
 
 
+def too_slow_for_its_condition() -> Plan[Any, Any]:
+    found = yield from recall_marked("m", "k", as_type=int)
+    try:
+        yield from timeout(3, remember_unless_changed("m", "k", 2, since=found.mark))
+    except TimeoutError:
+        return "too late"
+
+
+async def test_what_was_to_be_changed_on_a_condition_is_not_if_it_is_cancelled(autojump_clock: Any) -> None:
+    """Nobody looks any more whether the condition is met: so what somebody else has changed since stays."""
+    store = Watched()
+
+    async def somebody_else() -> None:
+        await trio.sleep(7)  # in the midst of the five seconds that the change takes
+        await store.put("m", "k", b"1")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(somebody_else)
+        handlers = store_memory(store).behind(slowly)
+        outcome = await Durable(store).run("r", too_slow_for_its_condition, handlers=handlers)
+    assert outcome == "too late"
+    assert await store.get("m", "k") == b"1"
+
+
 # Runs that continue as new
 
 
@@ -216,6 +245,41 @@ async def test_what_a_cancelled_effect_has_changed_is_there_when_a_run_continues
     assert await Durable(store).run("r", forgetful, handlers=handlers) == 1
 
 
+# Runs that have stopped
+
+
+@tool
+async def steady(seconds: float) -> str:
+    """Is not disturbed."""
+    with trio.CancelScope(shield=True):
+        await trio.sleep(seconds)
+    return "done"
+
+
+def two(what: str) -> Plan[Any, Any]:
+    return list((yield from parallel(steady(5), fetch(what))))
+
+
+def changed(_what: str) -> Plan[Any, Any]:
+    return two("something else")
+
+
+async def test_what_is_answered_after_a_run_has_stopped_is_not_written(autojump_clock: Any) -> None:
+    """A branch of a plan that has changed ends late: the journal is as it was, for the plan it belongs to."""
+    for _ in range(12):  # Trio draws which branch goes first
+        store = Watched()
+        durable, handlers = Durable(store), call_tools(fetch, steady)
+        await durable.run("r", two, "it", handlers=handlers)
+        assert store.records()[-1].text() == "steady(seconds=5)"
+        await store.delete(ENTRIES, max(store.contents()[ENTRIES]))
+        await without_its_end(store)
+        before = store.records()
+        with pytest.raises(NondeterminismError):
+            await durable.resume("r", handlers=handlers, make=changed)
+        assert store.records() == before
+        assert await durable.resume("r", handlers=handlers) == ["done", "got it"]
+
+
 # Runs that were lost
 
 
@@ -223,6 +287,8 @@ def busy(n: int) -> Plan[Any, Any]:
     """Something of everything that is written."""
     yield from parallel(fetch(f"one of {n}"), remember("m", "k", n))
     yield from race(fetch(f"first of {n}"), Sleep(3))
+    found = yield from recall_marked("m", "marked", as_type=int)
+    yield from remember_unless_changed("m", "marked", n, since=found.mark)
     try:
         yield from timeout(2, Sleep(4))
     except TimeoutError:
@@ -244,6 +310,7 @@ class TakenOver(Watched):
     async def batch(self, changes: Sequence[Change]) -> bool:
         made = await super().batch(changes)
         self.writes += 1
+        assert self.then is None or self.writes < self._at + 100, "it tries again and again"
         if self.writes == self._at and self._found(FENCES, "r") is not None:
             await super().batch([Put(FENCES, "r", b"1000000000000000000000000")])
             self.then = self.contents()
