@@ -31,6 +31,7 @@
     ├── NotSerialisable           a value cannot be stored: the caller stores another
     ├── StoredValueMismatch       a stored value is not of the type asked for
     ├── StoreUnusable             a store cannot be opened or read: the operator acts
+    │   └── StoreDamaged          what is kept under some keys cannot be read, and the rest can
     ├── LimitExceeded             a value or a store would outgrow its limit: the caller stores less, or raises it
     ├── JournalUnreadable         a journal is damaged or of a newer format: the operator acts
     ├── RunInUse                  a run is being performed already, or its id is taken: the caller waits, or renames
@@ -62,7 +63,7 @@ branch, since trying the next branch would only hide the mistake. They let it pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = [
@@ -104,6 +105,7 @@ __all__ = [
     "SimulationFailure",
     "StaleSchedule",
     "StateConflict",
+    "StoreDamaged",
     "StoreUnusable",
     "StoredValueMismatch",
     "UnexpectedCall",
@@ -242,6 +244,19 @@ class StoredValueMismatch(LambdacatError, TypeError):
 
 class StoreUnusable(LambdacatError, OSError):
     """A store cannot be opened, read or written: its place, its rights or its disk need attention."""
+
+
+class StoreDamaged(StoreUnusable):
+    """What a store keeps under some keys cannot be read: restore it from a backup. The rest can be."""
+
+    def __init__(
+        self, message: str, damaged: Mapping[str, str], found: Sequence[tuple[str, bytes]] = ()
+    ) -> None:
+        super().__init__(message)
+        self.damaged: Mapping[str, str] = damaged
+        """What is wrong, by the keys that cannot be read."""
+        self.found: Sequence[tuple[str, bytes]] = found
+        """The other keys that were asked for, with their values, in order."""
 
 
 class LimitExceeded(LambdacatError):

@@ -20,9 +20,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, Never
 
 from cyclopts import App, CycloptsError, Parameter
@@ -30,7 +32,7 @@ from cyclopts import App, CycloptsError, Parameter
 from lambdacat_effects.cli.arguments import bind, print_help
 from lambdacat_effects.cli.durably import STORE, begin
 from lambdacat_effects.cli.loading import find_plan, handlers_of, load, plans_in, split_target
-from lambdacat_effects.cli.performing import FAILED, OK, WRONG, Showing, fail, finish, perform
+from lambdacat_effects.cli.performing import OK, WRONG, Showing, fail, finish, perform
 from lambdacat_effects.cli.printing import print_error, say
 from lambdacat_effects.cli.runs import answer, cancel, compact, forget, history, resume, runs
 from lambdacat_effects.cli.targets import Target, kept_call
@@ -41,10 +43,14 @@ from lambdacat_effects.runtime.handler import Handler
 
 __all__ = ["main"]
 
+_NOBODY_READS = 128 + 13
+"""The exit status of tools that SIGPIPE ends (which Windows has not, by its name)."""
+
 _app = App(
     name="lambdacat",
     help="Run agent plans: typed generators of effects, interpreted by handlers.",
     version=lambda: version("lambdacat-effects"),
+    suppress_keyboard_interrupt=False,  # which would end it without a word
 )
 
 
@@ -52,15 +58,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what a command line says (`sys.argv` unless given) and answer the exit status.
 
     0: done. 1: the plan failed. 2: the command line or the program is wrong. 75: the run waits for an answer.
-    130, 143: cancelled, or a durable run interrupted, by SIGINT, SIGTERM.
+    130, 143: cancelled, or a durable run interrupted, by SIGINT, SIGTERM. 141: nobody reads what is printed.
     """
+    stopped_by = [signal.SIGINT]
     try:
-        status = _app(
-            None if arguments is None else list(arguments),
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
+        with _stopping(stopped_by):
+            status = _app(
+                None if arguments is None else list(arguments),
+                exit_on_error=False,
+                print_error=False,
+                result_action="return_value",
+            )
         sys.stdout.flush()
     except CycloptsError as error:
         error.verbose = False
@@ -72,13 +80,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LambdacatError as error:
         return fail(error, briefly=True)
     except KeyboardInterrupt:
-        say("cancelled before the run began")
-        return 128 + signal.SIGINT
+        say("stopped before the run began")
+        return 128 + stopped_by[-1]
     except BrokenPipeError:
         # Whoever read the answer has had enough. Python would complain once more when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        return _NOBODY_READS
     return status if isinstance(status, int) else OK
+
+
+@contextmanager
+def _stopping(by: list[signal.Signals]) -> Generator[None, None, None]:
+    """Within this, SIGTERM does what Ctrl-C does, also while nothing is being performed."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        by.append(signal.Signals(number))
+        interrupt = signal.getsignal(signal.SIGINT)  # Trio's, while it runs
+        if not callable(interrupt):
+            raise KeyboardInterrupt
+        interrupt(number, frame)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # No help flags: with a plan, --help is about the plan.
@@ -88,7 +117,7 @@ def _run(
     /,
     *args: Annotated[str, Parameter(allow_leading_hyphen=True)],
     durable: str | None = None,
-    store: Path = STORE,
+    store: str = STORE,
     quiet: Annotated[bool, Parameter(negative="")] = False,
     report: bool = True,
 ) -> int:
@@ -109,7 +138,8 @@ def _run(
         Keep the run under this id, so that it goes on where it stopped, whatever becomes of the process:
         `lambdacat resume` lets it.
     store
-        The folder that memory, and durable runs, are kept in.
+        Where memory, and durable runs, are kept: a folder (LMDB), FILE.sqlite or FILE.db (SQLite), json:FOLDER, or
+        redis://HOST:PORT/DATABASE.
     quiet
         No live progress and no report.
     report

@@ -40,13 +40,13 @@ def print_runs(runs: Sequence[RunInfo], *, as_json: bool) -> None:
     if not sys.stdout.isatty():
         for run in runs:
             plan, created, changed = _known(run, moment, moment)
-            _print_line(run.run_id, run.status, plan, created, changed, "; ".join(run.questions))
+            _print_line(run.run_id, _status(run), plan, created, changed, "; ".join(run.questions))
         return
     now = time.time()
     rows: list[tuple[str, ...]] = []
     for run in runs:
         plan, created, changed = _known(run, lambda at: moment(at)[:16], lambda at: ago(at, now))
-        rows.append((run.run_id, run.status, changed, plan, created, "; ".join(run.questions)))
+        rows.append((run.run_id, _status(run), changed, plan, created, "; ".join(run.questions)))
     asking = [len(rows[0]) - 1] if rows and not any(row[-1] for row in rows) else []
     _print_table(("run", "status", "since", "plan", "begun", "asks"), rows, left_out=asking)
 
@@ -58,6 +58,10 @@ def _known(
     if run.status == "unreadable":
         return "", "", ""
     return str(Target.kept_with(run)), created(run.created), changed(run.changed)
+
+
+def _status(run: RunInfo) -> str:
+    return f"{run.status}, cancelling" if run.cancelling else run.status
 
 
 def _run_as_json(run: RunInfo) -> dict[str, Any]:
@@ -174,7 +178,7 @@ def _print_table(
         whole = titles[i] in ("", "place", "status", "since", "begun")
         table.add_column(titles[i], overflow="fold", no_wrap=whole, justify="left" if titles[i] else "right")
     for row in rows:
-        styles = [_STYLES.get(row[i], "") if titles[i] == "status" else "" for i in shown]
+        styles = [_STYLES.get(row[i].partition(",")[0], "") if titles[i] == "status" else "" for i in shown]
         table.add_row(*(Text(_line(row[i]), style=style) for i, style in zip(shown, styles, strict=True)))
     if table.row_count:
         Console().print(table)

@@ -17,7 +17,7 @@ from typing import Any, TypeGuard, cast
 from lambdacat_effects.effects.effect import Effect
 from lambdacat_effects.effects.tools import Tool
 from lambdacat_effects.errors import CommandError, UnknownAction
-from lambdacat_effects.handlers import call_tools, lmdb_memory
+from lambdacat_effects.handlers import call_tools, store_memory
 from lambdacat_effects.plan import CustomNode, Task, compile_plan
 from lambdacat_effects.plan.compiler import __name__ as COMPILED_IN
 from lambdacat_effects.plan.nodes import (
@@ -30,6 +30,8 @@ from lambdacat_effects.plan.nodes import (
     Sequence,
 )
 from lambdacat_effects.runtime.handler import Handler
+from lambdacat_effects.runtime.resource import Resource
+from lambdacat_effects.storage.places import is_path, open_store, place_shown
 
 __all__ = ["find_plan", "handlers_of", "load", "on_sys_path", "plans_in", "split_target"]
 
@@ -198,14 +200,16 @@ def _compiled(node: Any, module: ModuleType, file: str, name: str) -> Callable[.
         ) from None
 
 
-def handlers_of(module: ModuleType, file: str, store: Path) -> Handler[Any]:
-    """What the module's effects mean: its `handlers`, else its tools, called, and memory kept in `store`.
+def handlers_of(module: ModuleType, file: str, place: str) -> Handler[Any]:
+    """What the module's effects mean: its `handlers`, else its tools, called, and memory kept in a store.
 
     Raises `CommandError` where `handlers` is no handler.
     """
     given: Any = getattr(module, "handlers", None)
+    store = Path(place) if is_path(place) else place
     if given is None:
-        return call_tools(*_tools_of(module)) | lmdb_memory(store)
+        memory = store_memory(Resource(f"the memory in {place_shown(place)}", lambda: open_store(place)))
+        return call_tools(*_tools_of(module)) | memory
     if callable(given):
         try:
             inspect.signature(given).bind(store)

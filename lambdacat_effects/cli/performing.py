@@ -20,6 +20,7 @@ from lambdacat_effects.errors import (
     Misuse,
     RunCancelled,
     RunInUse,
+    RunMismatch,
     StoreUnusable,
     UnknownRun,
 )
@@ -34,7 +35,7 @@ FAILED: Final = 1
 WRONG: Final = 2
 """The command line or the program is wrong."""
 
-_WRONG_OF_THEM = (Misuse, CommandError, UnknownRun, RunInUse)
+_WRONG_OF_THEM = (Misuse, CommandError, UnknownRun, RunInUse, RunMismatch)
 
 _FOR_THE_USER = (*_WRONG_OF_THEM, StoreUnusable, JournalUnreadable, LeaseLost, RunCancelled)
 """Errors that say all there is to say; of others, where they were raised matters."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from contextlib import nullcontext, suppress
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -23,8 +23,10 @@ from lambdacat_effects.cli.durably import (
     questions_of,
     say_what_it_asks,
     stands,
+    store_option,
 )
 from lambdacat_effects.cli.listing import print_history, print_outcomes, print_runs
+from lambdacat_effects.cli.loading import split_target
 from lambdacat_effects.cli.performing import FAILED, OK, Showing, perform, status_of
 from lambdacat_effects.cli.printing import say
 from lambdacat_effects.cli.targets import Target
@@ -32,6 +34,7 @@ from lambdacat_effects.errors import CommandError, JournalUnreadable, RunSuspend
 from lambdacat_effects.journal import Question, RunInfo, Step
 from lambdacat_effects.runtime.events import Listener
 from lambdacat_effects.runtime.handler import Handler
+from lambdacat_effects.storage.places import place_shown
 
 __all__ = ["answer", "cancel", "compact", "forget", "history", "resume", "runs"]
 
@@ -41,7 +44,7 @@ _Json = Annotated[bool, Parameter(name="--json", negative="")]
 _File = Annotated[str | None, Parameter(name="--file")]
 
 
-def runs(*, store: Path = STORE, as_json: _Json = False) -> int:
+def runs(*, store: str = STORE, as_json: _Json = False) -> int:
     """List the runs that are kept, the oldest first.
 
     In a pipe there is a line for each, with tabs between its id, its status, its plan, when it began, when its status
@@ -50,7 +53,7 @@ def runs(*, store: Path = STORE, as_json: _Json = False) -> int:
     Parameters
     ----------
     store
-        The folder that they are kept in.
+        Where they are kept: a folder, FILE.sqlite, json:FOLDER, or redis://HOST:PORT/DATABASE.
     as_json
         As a JSON array.
     """
@@ -60,11 +63,13 @@ def runs(*, store: Path = STORE, as_json: _Json = False) -> int:
     for info in unreadable:
         say(str(info.problem))
     if not found:
-        say(f"there are no runs in {store}: begin one with `lambdacat run FILE:PLAN ARGS --durable ID`")
+        say(
+            f"there are no runs in {place_shown(store)}: begin one with `lambdacat run FILE:PLAN ARGS --durable ID`"
+        )
     return FAILED if unreadable else OK
 
 
-def history(run_id: _RunId, /, *, full: _Flag = False, store: Path = STORE, as_json: _Json = False) -> int:
+def history(run_id: _RunId, /, *, full: _Flag = False, store: str = STORE, as_json: _Json = False) -> int:
     """Show what a run has done, in order: a line for each record of its journal.
 
     A line has its number, the place in the plan (`3.0.1` is the first effect of branch 0 of the third), what was
@@ -77,7 +82,7 @@ def history(run_id: _RunId, /, *, full: _Flag = False, store: Path = STORE, as_j
     full
         Also what is longer than 200 characters, in full.
     store
-        The folder that it is kept in.
+        Where it is kept.
     as_json
         As a JSON array, always in full.
     """
@@ -112,7 +117,8 @@ def resume(
     *,
     all_of_them: Annotated[bool, Parameter(name="--all", negative="")] = False,
     file: _File = None,
-    store: Path = STORE,
+    plan: str | None = None,
+    store: str = STORE,
     quiet: _Flag = False,
     report: bool = True,
 ) -> int:
@@ -128,8 +134,10 @@ def resume(
         Instead of one: every run that nobody performs and that waits for no answer, all at the same time.
     file
         Where the run's file is now, if it was moved.
+    plan
+        What the run's plan is called now, if it was renamed: NAME, or FILE:NAME.
     store
-        The folder that it is kept in.
+        Where it is kept.
     quiet
         No live progress and no report.
     report
@@ -138,14 +146,20 @@ def resume(
     if (run_id is None) != all_of_them:
         raise CommandError("name one run, `lambdacat resume ID`, or all of them, `lambdacat resume --all`")
     showing = Showing(quiet=quiet, report=report)
+    if plan is not None and ":" in plan:
+        if file is not None:
+            raise CommandError(
+                "--plan FILE:NAME says where the file is: leave --file out, or give --plan NAME"
+            )
+        file, plan = split_target(plan)
     if run_id is not None:
-        return go_on(run_id, store, showing, moved_to=file)
-    if file is not None:
-        raise CommandError("--file says where the file of one run is: name the run")
+        return go_on(run_id, store, showing, moved_to=file, renamed=plan)
+    if file is not None or plan is not None:
+        raise CommandError("--file and --plan say where the plan of one run is: name the run")
     return _resume_all(store, showing)
 
 
-def _resume_all(store: Path, showing: Showing) -> int:
+def _resume_all(store: str, showing: Showing) -> int:
     loaded: dict[str, Handler[Any] | CommandError] = {}
 
     def handlers(info: RunInfo) -> Handler[Any]:
@@ -173,7 +187,8 @@ def _resume_all(store: Path, showing: Showing) -> int:
     if isinstance(outcome.answer, Err):
         raise outcome.answer.error
     if outcome.interrupted_by is not None:
-        say("interrupted: what has not ended goes on with `lambdacat resume --all`")
+        line = shlex.join(["lambdacat", "resume", "--all", *store_option(store)])
+        say(f"interrupted: what has not ended goes on with `{line}`")
         return 128 + outcome.interrupted_by
     outcomes: dict[str, Ok[Any] | Err[Exception]] = {} if outcome.answer is None else outcome.answer.value
     infos = {info.run_id: info for info in look(store, lambda kept: kept.durable.runs())}
@@ -197,7 +212,7 @@ def answer(
     at: str | None = None,
     go: Annotated[bool, Parameter(name="--resume")] = True,
     file: _File = None,
-    store: Path = STORE,
+    store: str = STORE,
     quiet: _Flag = False,
     report: bool = True,
 ) -> int:
@@ -218,7 +233,7 @@ def answer(
     file
         Where the run's file is now, if it was moved.
     store
-        The folder that it is kept in.
+        Where it is kept.
     quiet
         No live progress and no report.
     report
@@ -233,10 +248,17 @@ def answer(
         return await kept.info(run_id)
 
     info = look(store, answering)
+    if info.cancelling:
+        say(
+            f"answered; but somebody has asked the run {run_id!r} to end: whatever the answer, it is cancelled "
+            f"{'where it is being performed' if info.status == 'running' else 'when it is resumed'}"
+        )
     if info.status == "running":
-        say("answered; the run goes on where it is being performed")
+        if not info.cancelling:
+            say("answered; the run goes on where it is being performed")
     elif not go:
-        say(f"answered; the run goes on with\n  {command_line('resume', run_id, store)}")
+        what = "it" if info.cancelling else "answered; the run"
+        say(f"{what} goes on with\n  {command_line('resume', run_id, store)}")
     else:
         try:
             return go_on(run_id, store, Showing(quiet=quiet, report=report), moved_to=file)
@@ -245,7 +267,7 @@ def answer(
     return OK
 
 
-def _asked(run_id: str, store: Path, text: str | None, at: str | None) -> Question:
+def _asked(run_id: str, store: str, text: str | None, at: str | None) -> Question:
     """The one question that is answered. Raises `CommandError`."""
     asked = questions_of(run_id, store)
     fitting = [one for one in asked if text in (None, one.text) and at in (None, one.at)]
@@ -297,7 +319,7 @@ def cancel(
     *,
     go: Annotated[bool, Parameter(name="--resume")] = True,
     file: _File = None,
-    store: Path = STORE,
+    store: str = STORE,
     quiet: _Flag = False,
     report: bool = True,
 ) -> int:
@@ -312,7 +334,7 @@ def cancel(
     file
         Where the run's file is now, if it was moved.
     store
-        The folder that it is kept in.
+        Where it is kept.
     quiet
         No live progress and no report.
     report
@@ -338,7 +360,7 @@ def cancel(
     return OK
 
 
-def forget(run_id: _RunId, /, *, force: _Flag = False, store: Path = STORE) -> int:
+def forget(run_id: _RunId, /, *, force: _Flag = False, store: str = STORE) -> int:
     """Remove a run that has ended, altogether. Its id is free again.
 
     Parameters
@@ -349,7 +371,7 @@ def forget(run_id: _RunId, /, *, force: _Flag = False, store: Path = STORE) -> i
         Also one that has not ended, such as one whose code is gone, or that cannot be read. Its clean-up is not
         done.
     store
-        The folder that it is kept in.
+        Where it is kept.
     """
 
     async def forgetting(kept: Kept) -> RunInfo | None:
@@ -371,7 +393,7 @@ def forget(run_id: _RunId, /, *, force: _Flag = False, store: Path = STORE) -> i
     return OK
 
 
-def compact(run_id: Annotated[str | None, Parameter(name="ID")] = None, /, *, store: Path = STORE) -> int:
+def compact(run_id: Annotated[str | None, Parameter(name="ID")] = None, /, *, store: str = STORE) -> int:
     """Remove the journals of runs that have ended, and give their room back. Their outcomes stay.
 
     Parameters
@@ -379,7 +401,7 @@ def compact(run_id: Annotated[str | None, Parameter(name="ID")] = None, /, *, st
     run_id
         One run; all of them unless given.
     store
-        The folder that they are kept in.
+        Where they are kept: a folder, FILE.sqlite, json:FOLDER, or redis://HOST:PORT/DATABASE.
     """
 
     async def compacting(kept: Kept) -> tuple[int, int, int]:
@@ -391,7 +413,6 @@ def compact(run_id: Annotated[str | None, Parameter(name="ID")] = None, /, *, st
         return removed, before, await kept.store.size()
 
     removed, before, after = look(store, compacting)
-    say(
-        f"{removed:,} record{'' if removed == 1 else 's'} removed; {store} had {before:,} bytes and has {after:,}"
-    )
+    records = f"{removed:,} record{'' if removed == 1 else 's'}"
+    say(f"{records} removed; {place_shown(store)} had {before:,} bytes and has {after:,}")
     return OK

@@ -118,10 +118,7 @@ class Target:
             on_sys_path(Path(self.folder))
             return load(self.file)
         if not os.path.isfile(self.file):
-            raise CommandError(
-                f"the run's plan was in {self.file}, and there is no such file any more. If it was moved, say "
-                "where it is now: `lambdacat resume ID --file FILE`"
-            )
+            raise CommandError(f"the run's plan was in {self.file}, and there is no such file any more")
         return load(self.file, name=self.module)
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from lambdacat_effects.journal.keys import question_key, questions_of
 from lambdacat_effects.journal.questions import question_bytes, read_answer
 from lambdacat_effects.journal.records import ANSWERS, QUESTIONS
 from lambdacat_effects.journal.session import Session, Stopped
+from lambdacat_effects.journal.sound import got, is_there
 from lambdacat_effects.runtime.interpreter import drive
 from lambdacat_effects.runtime.run import Scope
 from lambdacat_effects.storage.port import Delete, Put
@@ -37,7 +38,7 @@ class Questions:
         key = question_key(session.header, place)
         session.asks = True
         try:
-            if (data := await session.store.get(ANSWERS, key)) is None:
+            if (data := await self._answer(key)) is None:
                 self.open[key] = effect.question
                 session.questions[place] = key
                 await self._write(effect, key, scope)
@@ -45,7 +46,7 @@ class Questions:
                 if session.stopped:
                     raise Stopped
                 await self._wait(key, scope)
-                data = await session.store.get(ANSWERS, key)
+                data = await self._answer(key)
         except trio.Cancelled:
             if not session.stopped:  # nobody wants to know any more
                 self.open.pop(key, None)
@@ -58,7 +59,7 @@ class Questions:
             raise session.fail(error) from None
         except StoredValueMismatch as error:
             # Asked again at once, so that it can be answered better.
-            question = Put(QUESTIONS, key, question_bytes(effect))
+            question = Put(QUESTIONS, key, question_bytes(session.header.run_id, effect))
             await session.commit(scope, [session.lease.stands, Delete(ANSWERS, key), question])
             raise session.fail(
                 StoredValueMismatch(
@@ -69,17 +70,28 @@ class Questions:
     async def look(self) -> None:
         """Wake those whose answers have come."""
         for key, event in list(self._waiting.items()):  # a store may wait, and others ask meanwhile
-            if await self.session.store.get(ANSWERS, key) is not None:
+            if await is_there(self.session.store, ANSWERS, key):
                 event.set()
+
+    def stop(self) -> None:
+        """Wake all, since the run is not performed any further: who asks in a shield is not reached otherwise."""
+        for event in self._waiting.values():
+            event.set()
 
     async def outlived(self) -> list[Delete]:
         """The changes that withdraw what former lives of the run asked, and this one does not."""
         found = await self.session.store.scan(QUESTIONS, questions_of(self.session.header.run_id))
         return [Delete(QUESTIONS, key) for key, _ in found if key not in self.open]
 
+    async def _answer(self, key: str) -> bytes | None:
+        try:
+            return await got(self.session.store, ANSWERS, key)
+        except Exception as error:  # not for the plan: it would be taken for the answer
+            raise self.session.fail(error) from None
+
     async def _write(self, effect: Ask[Any], key: str, scope: Scope) -> None:
         session = self.session
-        question = question_bytes(effect)
+        question = question_bytes(session.header.run_id, effect)
         if await session.store.get(QUESTIONS, key) != question:
             await session.commit(scope, [session.lease.stands, Put(QUESTIONS, key, question)])
 

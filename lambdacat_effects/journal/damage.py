@@ -15,7 +15,7 @@ __all__ = ["check_header", "check_record"]
 _Parts: TypeAlias = dict[str, Any]
 
 _PLACE: Final = re.compile(r"(0|[1-9][0-9]{0,17})(\.(0|[1-9][0-9]{0,17}))*")
-_LETTERS: Final = frozenset("nafclw")
+_LETTERS: Final = frozenset("nafclwbv")
 
 
 def check_record(parts: Any) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
+import trio
+
 from lambdacat_effects.effects.concurrency import Concurrent, Policy
 from lambdacat_effects.effects.control import Timeout
 from lambdacat_effects.errors import Misuse, PlanTimeout
@@ -26,6 +28,7 @@ long as it saves."""
 
 _LETTERS: Final = {
     "not begun": "n", "answered": "a", "failed": "f", "failed late": "l", "cancelled": "c", "won": "w",
+    "answered all the same": "b", "won all the same": "v",
 }  # fmt: skip
 _DECIDES: Final = frozenset(
     {
@@ -89,10 +92,10 @@ class _Again:
         cancelled = record.kind is Kind.CANCELLED
         if isinstance(self.decision.effect, Timeout):
             if fates != ["not begun"]:
-                region = Region(self.decision.run, cancelled=fates[0] in ("cancelled", "failed late"))
+                region = Region(self.decision.run, cancelled=fates[0] not in ("answered", "failed"))
                 with self.session.within(self.place, region, concluded=True):
                     answer = await self.decision.branch(0)
-                    if not region.cancelled:
+                    if fates[0] not in ("cancelled", "failed late"):
                         return answer
             if not cancelled:
                 raise out_of_time(self.decision)
@@ -157,11 +160,21 @@ class _Again:
         await _write(self.session, self.decision, self.place, self.asked, fates)
 
 
+def _letters(session: Session, decision: Decision, place: Place, fates: Sequence[str]) -> str:
+    return "".join([_LETTERS[_told(session, decision, (*place, i), fate)] for i, fate in enumerate(fates)])
+
+
+def _told(session: Session, decision: Decision, place: Place, fate: str) -> str:
+    if fate == "not begun" and session.has_begun(place):
+        return "cancelled"  # it had begun in a former life, and this one was too late for it
+    return f"{fate} all the same" if place[-1] in decision.swallowed and fate in ("answered", "won") else fate
+
+
 async def _write(
     session: Session, decision: Decision, place: Place, asked: str, fates: Sequence[str]
 ) -> None:
     session.end(place)
-    letters = "".join([_LETTERS[fate] for fate in fates])
+    letters = _letters(session, decision, place, fates)
     await session.append(decision.scope, Record(Kind.DECIDED, place, asked, letters))
 
 
@@ -179,12 +192,11 @@ class _Deciding:
         """Perform it, and write down how it ended where that depended on time."""
         session, decision = self.session, self.decision
         session.begin(self.place, self.asked)
-        decision.began, decision.ended = session.branch_began, session.branch_ended
         if isinstance(decision.effect, Concurrent):
             decision.ending = self._ending
-        session.leaves -= 1  # this task waits for its branches
         try:
-            answer = await decision.forward(rest)
+            with session.branching(decision):
+                answer = await decision.forward(self._deadline(rest))
         except Misuse as error:
             session.fail(error)
             raise
@@ -194,16 +206,30 @@ class _Deciding:
             raise
         except BaseException as error:
             if session.was_cancelled(decision.run, error):
-                letters = "".join([_LETTERS[fate] for fate in decision.fates])
+                letters = _letters(session, decision, self.place, decision.fates)
                 session.pending.append((Record(Kind.CANCELLED, self.place, self.asked, letters), ()))
             raise
         finally:
-            session.leaves += 1
+            session.deadlines.pop(self.place, None)
             session.end(self.place)
         won = winners(decision, answer)
-        if won or any(fate not in ("answered", "failed") for fate in decision.fates):
+        if won or decision.swallowed or any(fate not in ("answered", "failed") for fate in decision.fates):
             await self._write([("won" if i in won else fate) for i, fate in enumerate(decision.fates)])
         return answer
+
+    def _deadline(self, rest: float | None) -> Any:
+        """In a run that is resumed, one that counts only when what is known has been performed again: until then it
+        is known to have been in time."""
+        effect = self.decision.effect
+        seconds = (
+            rest if rest is not None else effect.seconds if isinstance(effect, Timeout) else effect.timeout
+        )
+        known = self.session.has_begun(self.place)
+        if seconds is None or not known or self.decision.run.cancelled is not trio.Cancelled:
+            return rest
+        scope = trio.CancelScope()
+        self.session.deadlines[self.place] = scope, trio.current_time() + seconds
+        return scope
 
     def _depended_on_time(self, error: Exception) -> bool:
         fates = self.decision.fates

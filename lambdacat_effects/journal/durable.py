@@ -32,6 +32,7 @@ from lambdacat_effects.journal.opening import Opening, Performer, programs
 from lambdacat_effects.journal.performing import outcome_of
 from lambdacat_effects.journal.questions import Question, give_answer, open_questions
 from lambdacat_effects.journal.records import CANCELS, ENTRIES, RUNS, Header
+from lambdacat_effects.journal.sound import scanned
 from lambdacat_effects.journal.standing import RunInfo, all_infos, info_of
 from lambdacat_effects.runtime.events import Listener
 from lambdacat_effects.runtime.handler import Handler
@@ -411,7 +412,7 @@ class Durable:
         """
         async with self._resource as store:
             header = await known(store, run_id)
-            return steps_of(read_entries(header, await store.scan(ENTRIES, entries_of(header))).records)
+            return steps_of(read_entries(header, await scanned(store, ENTRIES, entries_of(header))).records)
 
     async def compact(self, run_id: str | None = None) -> int:
         """Remove the journal of a run that has ended, or of all of those; their outcomes stay. Answers how many

@@ -84,7 +84,7 @@ def _number(header: Header, prefix: str, key: str) -> int:
 
 def _record(header: Header, number: int, data: bytes) -> Record:
     try:
-        return Record.decode(data)
+        return Record.decode(header.run_id, data)
     except (ValueError, RecursionError) as error:
         problem = f"cannot be read ({type(error).__name__}: {error})"
     raise _unreadable(header, f"record {number}", problem)

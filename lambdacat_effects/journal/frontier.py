@@ -11,7 +11,7 @@ from lambdacat_effects.journal.regions import deadline_in_force
 from lambdacat_effects.journal.session import Session, Slot
 from lambdacat_effects.runtime.boundary import Crossing, Decision
 
-__all__ = ["cancelled_again", "found", "go_live"]
+__all__ = ["cancelled_again", "found", "go_by", "go_live"]
 
 
 def found(session: Session, place: Place, asked: str) -> Slot | None:
@@ -28,6 +28,7 @@ def found(session: Session, place: Place, asked: str) -> Slot | None:
 
 async def go_live(session: Session, crossing: Crossing, place: Place, asked: str) -> None:
     """Come to the end of what is known. Where the plan was cancelled, it is cancelled here."""
+    session.arm(place)
     for region, concluded in session.around(place):
         if concluded and not region.cancelled:
             break
@@ -50,8 +51,21 @@ async def go_live(session: Session, crossing: Crossing, place: Place, asked: str
     await session.flush(crossing.scope)
 
 
+async def go_by(session: Session, place: Place) -> None:
+    """Come by something without a record. Where the plan was cancelled, and nothing that it did after this is known,
+    it is cancelled here."""
+    for region, concluded in session.around(place):
+        if session.has_gone_on(place, region.depth):
+            break
+        if region.cancelled and not region.was_cut:
+            await region.cut()
+        elif concluded:
+            break
+
+
 async def cancelled_again(session: Session, crossing: Crossing, place: Place) -> NoReturn:
     """Be cancelled here, as before: by the region around, or by whoever will decide so again."""
+    session.arm(place)
     has_cut = False
     for region, _ in session.around(place):
         # A branch that ended by itself was cancelled within, by a scope of Trio that its plan opened: it will pass.

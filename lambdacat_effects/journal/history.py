@@ -29,8 +29,10 @@ _SAYS: Final = {
 }
 _FATES: Final = {
     "w": "won", "a": "answered", "f": "failed", "l": "failed late", "c": "cancelled", "n": "not begun",
+    "b": "answered", "v": "won",
 }  # fmt: skip
-_NOTHING: Final = {"Sleep": "over", "Remember": "done", "Forget": "done"}
+_SILENT: Final = ("Remember", "Forget", "Believe", "Observe", "Adopt", "Log", "Count")
+_NOTHING: Final = {"Sleep": "over", **dict.fromkeys(_SILENT, "done")}
 """What is said of effects that never answer anything."""
 _MOST_NAMED = 3
 """How many branches of one fate are named; of more it is said how many they are."""

@@ -102,7 +102,7 @@ async def perform_in_turn(
             with within(index, region):
                 answer = await decision.branch(index)
                 if fate != "cancelled":
-                    turns.answered(index, answer, fate or "won")
+                    turns.answered(index, answer, (fate or "won").removesuffix(" all the same"))
         except Misuse:
             raise
         except Exception as error:

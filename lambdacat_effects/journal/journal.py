@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
 
@@ -12,10 +13,11 @@ from lambdacat_effects.effects.durable import ContinueAsNew, Patched
 from lambdacat_effects.effects.effect import Effect
 from lambdacat_effects.effects.failure import Fail
 from lambdacat_effects.effects.needs import Need
+from lambdacat_effects.effects.tools import CallTool
 from lambdacat_effects.errors import JournalUnreadable, Misuse
 from lambdacat_effects.journal.committing import Commit, Settle
 from lambdacat_effects.journal.decisions import SHORT, decided
-from lambdacat_effects.journal.frontier import cancelled_again, found, go_live
+from lambdacat_effects.journal.frontier import cancelled_again, found, go_by, go_live
 from lambdacat_effects.journal.idempotency import in_flight
 from lambdacat_effects.journal.records import Kind, Place, Record, place_text
 from lambdacat_effects.journal.session import Session, Slot, Stopped
@@ -50,6 +52,7 @@ class Journal:
         place = session.place(crossing.path)
         if isinstance(crossing.effect, (Log, Count)):
             # To tell of what was told before would tell it twice.
+            await go_by(session, place)
             return None if session.is_past(place) else await crossing.forward()
         asked = session.asked(crossing.effect)
         slot = found(session, place, asked)
@@ -63,6 +66,12 @@ class Journal:
     async def decision(self, decision: Decision) -> Any:
         """Let a combinator end as it did before, or perform it and write down how it ended."""
         return await decided(self._in_use(decision), decision)
+
+    async def behind(self, decision: Decision) -> Any:
+        """Let a combinator of a handler be performed, which may ask somebody outside in one branch, and not in
+        another."""
+        with self._in_use(decision).branching(decision):
+            return await decision.forward()
 
     def _in_use(self, crossing: Crossing) -> Session:
         session = self.session
@@ -80,6 +89,7 @@ async def _patched(session: Session, crossing: Crossing) -> bool:
     session.leave_out(crossing.path)
     asked = session.asked(crossing.effect)
     if asked not in session.patches:
+        await go_by(session, place)
         answer = not session.is_replaying(place) and bool(await crossing.forward())
         answer = session.deciding.setdefault(asked, answer)  # another branch may have been quicker
         await session.append(crossing.scope, Record(Kind.PATCHED, place, asked, answer))
@@ -107,20 +117,34 @@ async def _again(session: Session, crossing: Crossing, place: Place, record: Rec
 
 async def _answer(session: Session, crossing: Crossing, place: Place, asked: str) -> Any:
     """Ask the handlers, and write down what they answer before the plan goes on."""
-    while True:
-        transaction = Transaction(session.store)
-        answer, failure = await _asked(session, crossing, place, asked, transaction)
-        kind = Kind.ANSWERED if failure is None else Kind.FAILED
-        data = session.written(answer if failure is None else failure, crossing.effect)
-        record = Record(kind, place, asked, data)
-        if await session.append(
-            crossing.scope, record, changes=transaction.changes, expected=transaction.expected
-        ):
-            break
-        # Somebody changed what the handlers had looked at, so they are asked again, as after a crash.
+    made = await _attempt(session, crossing, place, asked)
+    if made is None:
+        # Somebody changed what the handlers had looked at, so they are asked again, as after a crash. Branches that
+        # change the same thing do so one after the other from then on, or each would have to ask as often as there
+        # are others. (A tool may wait for another branch, which it must not keep from going on.)
+        in_turn = nullcontext() if isinstance(crossing.effect, CallTool) else session.in_turn(crossing.scope)
+        async with in_turn:
+            while made is None:
+                made = await _attempt(session, crossing, place, asked)
+    answer, failure = made
     if failure is not None:
         raise failure
     return answer
+
+
+async def _attempt(
+    session: Session, crossing: Crossing, place: Place, asked: str
+) -> tuple[Any, Exception | None] | None:
+    """What the handlers answer or raise, in the journal; None if what they had looked at has changed meanwhile."""
+    transaction = Transaction(session.store)
+    answer, failure = await _asked(session, crossing, place, asked, transaction)
+    kind = Kind.ANSWERED if failure is None else Kind.FAILED
+    data = session.written(answer if failure is None else failure, crossing.effect)
+    record = Record(kind, place, asked, data)
+    written = await session.append(
+        crossing.scope, record, changes=transaction.changes, expected=transaction.expected
+    )
+    return (answer, failure) if written else None
 
 
 async def _asked(

@@ -22,6 +22,7 @@ from lambdacat_effects.journal.leases import acquire, check_free
 from lambdacat_effects.journal.naming import arguments_of, call_text, name_of, same_call
 from lambdacat_effects.journal.questions import without_questions
 from lambdacat_effects.journal.records import CANCELS, ENTRIES, FENCES, LEASES, RUNS, Header
+from lambdacat_effects.journal.sound import all_keys, got, sound_part
 from lambdacat_effects.storage.exact.writing import exactly
 from lambdacat_effects.storage.port import Delete, Expect, Put, Store
 
@@ -66,7 +67,7 @@ def beginning(run_id: object, make: Any, args: tuple[Any, ...], note: str | None
 
 async def known(store: Store, run_id: str) -> Header:
     """The header of a run. Raises `UnknownRun`, `JournalUnreadable`."""
-    data = await store.get(RUNS, run_id)
+    data = await got(store, RUNS, run_id)
     if data is None:
         raise UnknownRun(
             f"there is no run {run_id!r} in this store: see `Durable.runs()` for those there are"
@@ -77,7 +78,8 @@ async def known(store: Store, run_id: str) -> Header:
 async def readable(store: Store) -> list[Header]:
     """The headers of all runs that can be read."""
     headers: list[Header] = []
-    for run_id, data in await store.scan(RUNS):
+    found, _ = await sound_part(store, RUNS)
+    for run_id, data in found:
         with suppress(JournalUnreadable):
             headers.append(Header.decode(run_id, data))
     return headers
@@ -96,8 +98,8 @@ def taken(header: Header) -> RunInUse:
 async def cleared(store: Store, header: Header) -> int:
     """Remove the journal of a run that has ended. Answers how many records it had."""
     # Those of former generations, too, if a process died before it had removed them.
-    entries = await store.scan(ENTRIES, entries_of_all(header))
-    for batch in removed([key for key, _ in reversed(entries)]):
+    entries = await all_keys(store, ENTRIES, entries_of_all(header))
+    for batch in removed(entries[::-1]):
         await store.batch(batch)
     await store.batch(await without_questions(store, header.run_id))
     return len(entries)
@@ -137,15 +139,20 @@ async def _forgotten(store: Store, run_id: str, seconds: float, *, force: bool) 
 
 async def _removed_unread(store: Store, run_id: str) -> None:
     """Remove a run that cannot be read. Whoever performs it all the same writes nothing any more."""
-    data = await store.get(RUNS, run_id)
     questions = await without_questions(store, run_id)
-    if not await store.batch([Expect(RUNS, run_id, data), *questions, *_all_of(run_id)]):
+    unchanged: list[Expect] = []
+    with suppress(JournalUnreadable):  # bytes that the store cannot read, it cannot compare either
+        unchanged.append(Expect(RUNS, run_id, await got(store, RUNS, run_id)))
+    if not await store.batch([*unchanged, *questions, *_all_of(run_id)]):
         return  # somebody else has removed it, and perhaps begun another
     # Its number is not known, so its records are those that belong to no other run. First the records, then the
     # headers: a run that begins meanwhile has its header before any record.
-    keys = [key for key, _ in await store.scan(ENTRIES)]
+    keys = await all_keys(store, ENTRIES)
     numbers: set[str] = set()
-    for other, theirs in await store.scan(RUNS):
+    others, damaged = await sound_part(store, RUNS)
+    if damaged:
+        return
+    for other, theirs in others:
         try:
             numbers.add(run_number(entries_of_all(Header.decode(other, theirs))))
         except JournalUnreadable:

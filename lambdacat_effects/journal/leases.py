@@ -20,6 +20,7 @@ import attrs
 
 from lambdacat_effects.errors import JournalUnreadable, RunInUse
 from lambdacat_effects.journal.records import FENCES, LEASES, counted
+from lambdacat_effects.journal.sound import got
 from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
 
 __all__ = ["Lease", "acquire", "check_free", "is_held"]
@@ -75,9 +76,9 @@ async def acquire(
     """
     while True:
         changes = await beginning()
-        found = await store.get(LEASES, run_id)
+        found = await got(store, LEASES, run_id)
         _check_free(run_id, found, now)
-        fence = await store.get(FENCES, run_id)
+        fence = await got(store, FENCES, run_id)
         # Of a new run it begins anywhere, as whoever performed a forgotten one of this id may still have its fence.
         last = _any_fence() if fence is None else counted(fence, f"the fence of the run {run_id!r}")
         lease = Lease(run_id, uuid.uuid4().hex, b"%d" % (last + 1), seconds)
@@ -113,7 +114,7 @@ async def is_held(store: Store, run_id: str, now: float) -> bool:
 
 async def check_free(store: Store, run_id: str, now: float) -> None:
     """Raise `RunInUse` if somebody performs the run. Raises `JournalUnreadable`."""
-    _check_free(run_id, await store.get(LEASES, run_id), now)
+    _check_free(run_id, await got(store, LEASES, run_id), now)
 
 
 def _check_free(run_id: str, found: bytes | None, now: float) -> None:

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import trio
 
 from lambdacat_effects.journal.records import CANCELS
+from lambdacat_effects.journal.sound import all_keys
 from lambdacat_effects.storage.port import Store
 
 __all__ = ["EVERY", "Lookout", "Watched", "watching"]
@@ -60,7 +61,7 @@ class Lookout:
 
     async def look(self, store: Store) -> None:
         """Look for what others have left in the store. Raises what the store raises."""
-        cancelled = {run_id for run_id, _ in await store.scan(CANCELS)}
+        cancelled = set(await all_keys(store, CANCELS))
         for run in list(self._runs.values()):  # a store may wait, and runs come and go
             if run.run_id in cancelled:
                 run.cancel()

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import json
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -86,13 +87,19 @@ def function_called(name: str) -> Callable[..., Any]:
 
 
 def arguments_of(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Arguments as JSON. Raises `NotSerialisable`, naming the place."""
+    """Arguments as JSON: those that have only a position, and the others by the names of their parameters, so that
+    a parameter that is new shifts none. Raises `NotSerialisable`, naming the place."""
+    signature = inspect.signature(function_called(name))
     try:
-        return exactly().write([list(args), dict(kwargs)])
+        positions, named = _by_name(signature, args, kwargs)
+    except TypeError:  # it does not take them, and says so itself when it is called
+        positions, named = list(args), dict(kwargs)
+    try:
+        return exactly().write([positions, named])
     except Misfit as misfit:
         raise NotSerialisable(
-            f"the argument {_argument(name, misfit.place)} of {name} cannot be kept, and a run is resumed with it: "
-            f"it {misfit.problem}"
+            f"the argument {_argument(signature, misfit.place)} of {name} cannot be kept, and a run is resumed with "
+            f"it: it {misfit.problem}"
         ) from None
     except RecursionError:
         raise NotSerialisable(
@@ -100,21 +107,66 @@ def arguments_of(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) ->
         ) from None
 
 
-def _argument(name: str, place: str) -> str:
+def _by_name(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    positions: list[Any] = []
+    named: dict[str, Any] = {}
+    for key, value in signature.bind(*args, **kwargs).arguments.items():
+        kind = signature.parameters[key].kind
+        if kind is inspect.Parameter.POSITIONAL_ONLY:
+            positions.append(value)
+        elif kind is inspect.Parameter.VAR_POSITIONAL:
+            positions += value
+        elif kind is inspect.Parameter.VAR_KEYWORD:
+            named |= value
+        else:
+            named[key] = value
+    return positions, named
+
+
+def _bound(
+    signature: inspect.Signature, positions: list[Any], named: dict[str, Any]
+) -> inspect.BoundArguments:
+    """What `_by_name` took apart, as today's function takes it. Raises `TypeError`."""
+    positions, named = list(positions), dict(named)
+    bound = inspect.BoundArguments(signature, OrderedDict())
+    for key, parameter in signature.parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            bound.arguments[key], positions = tuple(positions), []
+        elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            bound.arguments[key], named = named, {}
+        elif parameter.kind is inspect.Parameter.POSITIONAL_ONLY and positions:
+            bound.arguments[key] = positions.pop(0)
+        elif parameter.kind is not inspect.Parameter.POSITIONAL_ONLY and key in named:
+            bound.arguments[key] = named.pop(key)
+        elif parameter.default is parameter.empty:
+            raise TypeError(f"missing a required argument: {key!r}")
+    if named:
+        raise TypeError(f"it has no parameter {', '.join(map(repr, named))} any more")
+    if positions:
+        raise TypeError("too many positional arguments")
+    bound.apply_defaults()  # else what follows a parameter that is new would be given by its name
+    return bound
+
+
+def _argument(signature: inspect.Signature, place: str) -> str:
     """An argument, or what in it, by the name of its parameter."""
+    found = re.fullmatch(r"\[1\]\['(\w+)'\](.*)", place, re.DOTALL)
+    if found is not None:
+        return f"{found[1]}{found[2]}"
     found = re.fullmatch(r"\[0\]\[(\d+)\](.*)", place, re.DOTALL)
-    if found is None:  # given by its name
+    if found is None:
         return place.removeprefix("[1]")
     index, within = int(found[1]), found[2]
-    parameters = list(inspect.signature(function_called(name)).parameters.values())
-    variadic = [i for i, parameter in enumerate(parameters) if parameter.kind is parameter.VAR_POSITIONAL]
-    if variadic and index >= variadic[0]:
-        return f"{parameters[variadic[0]].name}[{index - variadic[0]}]{within}"
-    return f"{parameters[index].name}{within}"
+    kinds = inspect.Parameter
+    alone = [key for key, one in signature.parameters.items() if one.kind is kinds.POSITIONAL_ONLY]
+    rest = [key for key, one in signature.parameters.items() if one.kind is kinds.VAR_POSITIONAL]
+    return f"{alone[index]}{within}" if index < len(alone) else f"{rest[0]}[{index - len(alone)}]{within}"
 
 
 def plan_made(
-    header: Header, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any]
+    header: Header, function: Callable[..., Any], positions: list[Any], named: dict[str, Any]
 ) -> Performs[Any, Any]:
     """The plan of a run, made with the arguments it began with.
 
@@ -122,39 +174,64 @@ def plan_made(
     """
     signature = inspect.signature(function)
     try:
-        signature.bind(*args, **kwargs)
+        bound = _bound(signature, positions, named)
     except TypeError as error:
-        given = ", ".join([*map(repr, args), *(f"{key}={value!r}" for key, value in kwargs.items())])
+        given = ", ".join([*map(repr, positions), *(f"{key}={value!r}" for key, value in named.items())])
         raise NondeterminismError(
             f"the run {header.run_id!r} cannot be resumed: it began as {header.plan} with the arguments "
             f"({given if len(given) <= _LONGEST else given[:_LONGEST] + '...'}), and now that takes {signature}: "
-            f"{error}. Give what is new a default, or resume the run with the code it began with"
+            f"{error}. Give what is new a default, keep the names of parameters, or resume the run with the code it "
+            "began with"
         ) from None
-    plan: Performs[Any, Any] = function(*args, **kwargs)
+    plan: Performs[Any, Any] = function(*bound.args, **bound.kwargs)
     return plan
 
 
 def read_arguments(header: Header) -> tuple[list[Any], dict[str, Any]]:
-    """The positional and keyword arguments of a run's plan. Raises `JournalUnreadable`."""
+    """The arguments of a run's plan: those that have only a position, and the others by name. Raises
+    `JournalUnreadable`."""
     try:
-        args, kwargs = read(header.arguments)
+        positions, named = read(header.arguments)
     except Misfit as misfit:
         raise JournalUnreadable(
             f"the run {header.run_id!r} cannot be resumed: the arguments of {header.plan} cannot be read: "
             f"arguments{misfit.place} {misfit.problem}. Resume it with the code it began with"
         ) from None
-    return args, kwargs
+    return positions, named
 
 
 def call_text(plan: str, arguments: Any) -> str:
     """A plan and its arguments as JSON, for messages."""
-    args, kwargs = arguments
-    pairs = kwargs.get("$pairs") or list(kwargs.items())
-    given = [*map(shown, args), *[f"{key}={shown(value)}" for key, value in pairs]]
+    positions, named = arguments
+    given = [*map(shown, positions), *[f"{key}={shown(value)}" for key, value in _pairs(named)]]
     text = ", ".join(given)
     return f"{plan}({text if len(text) <= _LONGEST else text[:_LONGEST] + '...'})"
 
 
+def _pairs(named: dict[str, Any]) -> list[Any]:
+    # Names in another order than that of the alphabet are written as pairs.
+    return list(named.get("$pairs") or named.items())
+
+
 def same_call(one: Any, other: Any) -> bool:
-    """Whether two plans with arguments, as JSON, are the same. (For Python 1, 1.0 and True are equal.)"""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    """Whether two plans with arguments, as JSON, are the same. (For Python 1, 1.0 and True are equal.)
+
+    They also are if one leaves out what the other gives as the default has it, or if a class has changed since one of
+    them was written, and it reads as the other.
+    """
+    if one[0] != other[0]:
+        return False
+    return _text(one[1]) == _text(other[1]) or _text(_of_today(*one)) == _text(_of_today(*other))
+
+
+def _of_today(name: str, arguments: Any) -> Any:
+    """A call as it would be written today, with its defaults; as it is, if it cannot be made any more."""
+    try:
+        bound = _bound(inspect.signature(function_called(name)), *read(arguments))
+        return exactly().write([bound.args, bound.kwargs])
+    except (Misfit, TypeError, UnknownRun, RecursionError):
+        return arguments
+
+
+def _text(plain: Any) -> str:
+    return json.dumps(plain, sort_keys=True)

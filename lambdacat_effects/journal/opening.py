@@ -24,6 +24,7 @@ from lambdacat_effects.journal.performing import DurableHandler, Programs
 from lambdacat_effects.journal.questions import places_asked
 from lambdacat_effects.journal.records import ANSWERS, ENTRIES, RUNS, Header
 from lambdacat_effects.journal.session import Session
+from lambdacat_effects.journal.sound import is_there, scanned
 from lambdacat_effects.runtime.events import Listener
 from lambdacat_effects.runtime.handler import Handler
 from lambdacat_effects.runtime.resource import Resource
@@ -91,12 +92,14 @@ class Opening:
 
             lease = await acquire(store, run_id, self.lease, run.clock.now(), beginning)
             session: Session | None = None
+            before: Header | None = None
             try:
                 if created is not None:
                     session = Session(store, created, lease, self.redaction, self.most_bytes)
                 else:
                     header = await known(store, run_id)
                     session = await _load(store, header, lease, self.redaction, self.most_bytes)
+                    before = attrs.evolve(header, records=session.numbering.there)
                     if (
                         header.outcome is None
                     ):  # not before the journal is read: else a damaged one is left as it is
@@ -113,7 +116,7 @@ class Opening:
                 lease.forget()
                 if not lease.given_back and (session is None or not session.died):
                     with nullcontext() if run.alone else trio.CancelScope(shield=True):
-                        await store.batch([*lease.released(), *_interrupted(session, run)])
+                        await store.batch([*lease.released(), *_interrupted(session, before, run)])
 
 
 @attrs.frozen
@@ -143,7 +146,7 @@ class Performer:
                     if suspended is None or handler.has_begun:
                         raise
                     raise suspended from None  # whoever has answered goes on with it
-                if not any([await store.get(ANSWERS, key) is not None for key in handler.waits_for]):
+                if not any([await is_there(store, ANSWERS, key) for key in handler.waits_for]):
                     raise suspended
                 handler = self.opening.handler(self.run_id, self.handlers, make=self.make)
                 plan = programs(self.make).plan(await known(store, self.run_id))
@@ -178,18 +181,25 @@ def _check(found: Header, new: Beginning, if_found: IfFound) -> None:
         new.check_is(found)
 
 
-def _interrupted(session: Session | None, run: Run) -> list[Change]:
-    """The changes that say when a run was left that has not ended."""
+def _interrupted(session: Session | None, before: Header | None, run: Run) -> list[Change]:
+    """The changes that say when a run was left that has not ended. `before` is how it was found."""
     if session is None or session.header.outcome is not None:
         return []
     header = attrs.evolve(session.header, changed=run.clock.now())
+    if (
+        before is not None
+        and before.status == "suspended"
+        and (before.generation, before.records) == (header.generation, session.numbering.there)
+    ):
+        # It has not gone on, since its code has changed, say: it waits for what it waited for.
+        header.status, header.changed = before.status, before.changed
     return [Put(RUNS, header.run_id, header.encode())]
 
 
 async def _load(store: Store, header: Header, lease: Lease, redaction: Redaction, most_bytes: int) -> Session:
     """The journal of a run. Raises `JournalUnreadable`."""
     session = Session(store, header, lease, redaction, most_bytes, asks=True)
-    entries = read_entries(header, await store.scan(ENTRIES, entries_of_all(header)))
+    entries = read_entries(header, await scanned(store, ENTRIES, entries_of_all(header)))
     for record in entries.records:
         session.keep(record)
     session.numbering = Numbering(len(entries.records) + len(entries.missing), entries.missing)

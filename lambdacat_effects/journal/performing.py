@@ -34,6 +34,7 @@ from lambdacat_effects.journal.records import (
 )
 from lambdacat_effects.journal.regions import Region
 from lambdacat_effects.journal.session import Session, Stopped
+from lambdacat_effects.journal.sound import is_there
 from lambdacat_effects.journal.telling import Telling
 from lambdacat_effects.runtime.events import Root
 from lambdacat_effects.runtime.handler import Handler
@@ -136,7 +137,7 @@ class _Performance:
 
     async def perform(self, plan: Performs[Any, Any]) -> Any:
         session, run = self.session, self.scope.run
-        cancelling = await session.store.get(CANCELS, session.header.run_id) is not None
+        cancelling = await is_there(session.store, CANCELS, session.header.run_id)
         if cancelling or not run.alone:
             self.region = Region(run, cancelled=cancelling)
         if run.alone:
@@ -270,9 +271,10 @@ class _Performance:
             not self.scope.run.alone
         ):  # where the first question suspends a run, what others ask is not known
             changes += await self.questions.outlived()
-        await session.commit(self.scope, [*changes, Put(RUNS, header.run_id, header.encode())])
+        data = header.encode()
+        session.header = header  # before: if the reply is lost, nobody writes the former one over it
+        await session.commit(self.scope, [*changes, Put(RUNS, header.run_id, data)])
         session.lease.given_back = True
-        session.header = header
 
     def _outcome(self, outcome: Any) -> Any:
         if not isinstance(outcome, Exception):
@@ -294,14 +296,18 @@ class _Performance:
         try:
             with watching(self, self.session.store) if self.live else nullcontext() as lookout:
                 await self._look_after(lookout)
-            self.shield.cancel()
+            self._stop()
             await trio.sleep_forever()
         except trio.Cancelled:
             if not self.done:
                 # From outside. The run is not cancelled by that: it goes on when it is resumed.
                 self.session.stopped = True
-                self.shield.cancel()
+                self._stop()
             raise
+
+    def _stop(self) -> None:
+        self.shield.cancel()
+        self.questions.stop()
 
     async def _look_after(self, lookout: Lookout | None) -> None:
         """Return when the run is to be stopped, and the session knows why."""

@@ -12,6 +12,7 @@ from lambdacat_effects.errors import InvalidArgument, JournalUnreadable
 from lambdacat_effects.journal.keys import place_asked, question_key, questions_of
 from lambdacat_effects.journal.records import ANSWERS, QUESTIONS, Header, Place, place_text
 from lambdacat_effects.journal.seals import sealed, unsealed
+from lambdacat_effects.journal.sound import all_keys, scanned
 from lambdacat_effects.journal.wanted import check_answer, written_type
 from lambdacat_effects.storage.leaves import type_name
 from lambdacat_effects.storage.port import Delete, Expect, Put, Store
@@ -47,11 +48,11 @@ class _Kept(NamedTuple):
     data: bytes
 
 
-def question_bytes(effect: Ask[Any]) -> bytes:
-    """A question, to be kept."""
+def question_bytes(run_id: str, effect: Ask[Any]) -> bytes:
+    """A question of the run, to be kept."""
     kind = type_name(effect.as_type)
     kept = {"question": effect.question, "type": kind, "wanted": written_type(effect.as_type)}
-    return sealed(json.dumps(kept).encode())
+    return sealed(json.dumps(kept).encode(), run_id)
 
 
 async def open_questions(store: Store, run_id: str) -> list[Question]:
@@ -61,7 +62,7 @@ async def open_questions(store: Store, run_id: str) -> list[Question]:
 
 async def places_asked(store: Store, header: Header) -> dict[Place, str]:
     """Where a run has asked something, and the key of the question."""
-    found = await store.scan(QUESTIONS, questions_of(header.run_id))
+    found = await scanned(store, QUESTIONS, questions_of(header.run_id))
     keys = [key for key, _ in found]
     places = [(_place(header.run_id, key), key) for key in keys]
     return {place: key for place, key in places if key == question_key(header, place)}
@@ -71,7 +72,7 @@ async def without_questions(store: Store, run_id: str) -> list[Delete]:
     """The changes that remove a run's questions and answers."""
     prefix = questions_of(run_id)
     return [
-        Delete(space, key) for space in (QUESTIONS, ANSWERS) for key, _ in await store.scan(space, prefix)
+        Delete(space, key) for space in (QUESTIONS, ANSWERS) for key in await all_keys(store, space, prefix)
     ]
 
 
@@ -106,7 +107,7 @@ async def give_answer(store: Store, run_id: str, value: object, text: str | None
         [
             Expect(QUESTIONS, kept.key, kept.data),
             Delete(QUESTIONS, kept.key),
-            Put(ANSWERS, kept.key, sealed(b"[%b]" % written)),
+            Put(ANSWERS, kept.key, sealed(b"[%b]" % written, run_id)),
         ]
     )
     if not given:
@@ -118,7 +119,7 @@ async def give_answer(store: Store, run_id: str, value: object, text: str | None
 def read_answer(run_id: str, effect: Ask[Any], data: bytes) -> Any:
     """The answer to a question. Raises `StoredValueMismatch` if it is of another type, `JournalUnreadable`."""
     try:
-        written = unsealed(data)[1:-1]
+        written = unsealed(data, run_id)[1:-1]
     except ValueError as error:
         raise _unreadable(f"the answer to {effect.question!r}", run_id, error) from None
     from lambdacat_effects.storage.codec import decode  # loads cattrs
@@ -127,7 +128,7 @@ def read_answer(run_id: str, effect: Ask[Any], data: bytes) -> Any:
 
 
 async def _kept(store: Store, run_id: str) -> list[_Kept]:
-    found = await store.scan(QUESTIONS, questions_of(run_id))
+    found = await scanned(store, QUESTIONS, questions_of(run_id))
     kept = [(_place(run_id, key), key, data) for key, data in found]
     return [_read(run_id, place, key, data) for place, key, data in sorted(kept)]
 
@@ -141,7 +142,7 @@ def _place(run_id: str, key: str) -> Place:
 
 def _read(run_id: str, place: Place, key: str, data: bytes) -> _Kept:
     try:
-        parts = json.loads(unsealed(data))
+        parts = json.loads(unsealed(data, run_id))
         question = Question(str(parts["question"]), place_text(place), str(parts["type"]))
         return _Kept(question, parts["wanted"], key, data)
     except (ValueError, TypeError, KeyError, RecursionError) as error:

@@ -99,18 +99,18 @@ class Record:
     """The records with lower numbers than this were in the store when it was written; None: all that precede it.
     Branches write at the same time, and if the process dies, a later one may be there and an earlier one not."""
 
-    def encode(self) -> bytes:
-        """The record as bytes."""
+    def encode(self, run_id: str) -> bytes:
+        """The record as bytes, which no other run takes for its own."""
         # In pieces, as the effect is text already.
         data = "null" if self.data is None else dumps(self.data)
         after = "" if self.after is None else f",{self.after}"
         text = f'["{self.kind.value}","{place_text(self.place)}",{self.asked},{data}{after}]'
-        return sealed(text.encode("utf-8", "surrogatepass"))
+        return sealed(text.encode("utf-8", "surrogatepass"), run_id)
 
     @staticmethod
-    def decode(data: bytes) -> Record:
-        """The record that `encode` made these bytes of. Raises `ValueError` for others."""
-        parts: Any = json.loads(unsealed(data).decode("utf-8", "surrogatepass"))
+    def decode(run_id: str, data: bytes) -> Record:
+        """The record that `encode` made these bytes of, for this run. Raises `ValueError` for others."""
+        parts: Any = json.loads(unsealed(data, run_id).decode("utf-8", "surrogatepass"))
         check_record(parts)
         kind, place, asked, plain, *after = parts
         return Record(_KINDS[kind], _place(place), dumps(asked), plain, *after)

@@ -25,6 +25,8 @@ class Region:
         """Whether the branch was cancelled when it was performed before, rather than that it ended by itself."""
         self.was_cut: bool = False
         """Whether it has been cancelled now."""
+        self.depth: int = 0
+        """How many steps its place in the run has."""
         self._scope = trio.CancelScope() if run.cancelled is trio.Cancelled else None
         # Of `run_pure`: a shield hides the deadlines around it, and so a region among them.
         self._clock: Any = None if self._scope is not None else cast(Any, run.clock)

@@ -10,8 +10,9 @@ __all__ = ["sealed", "unsealed"]
 _LENGTHS: Final = {b"]": 12, b"}": 18}
 
 
-def sealed(text: bytes) -> bytes:
-    """A JSON list or object that is not empty, with its checksum (CRC-32) as the last part: JSON still.
+def sealed(text: bytes, owner: str = "") -> bytes:
+    """A JSON list or object that is not empty, with its checksum (CRC-32) as the last part: JSON still. The checksum
+    begins with the id of the run that it is of, its `owner`, if it is of one: to another run it looks damaged.
 
     >>> sealed(b'[1,2]')
     b'[1,2,"e907e236"]'
@@ -19,19 +20,20 @@ def sealed(text: bytes) -> bytes:
     b'{"a":1,"sum":"a702fc6e"}'
     """
     body = text[:-1]
+    checksum = crc32(body, crc32(owner.encode("utf-8", "surrogatepass")))
     if text[-1:] == b"]":
-        return b'%b,"%08x"]' % (body, crc32(body))
-    return b'%b,"sum":"%08x"}' % (body, crc32(body))
+        return b'%b,"%08x"]' % (body, checksum)
+    return b'%b,"sum":"%08x"}' % (body, checksum)
 
 
-def unsealed(data: bytes) -> bytes:
-    """What `sealed` was given. Raises `ValueError` if these bytes are not what it made.
+def unsealed(data: bytes, owner: str = "") -> bytes:
+    """What `sealed` was given. Raises `ValueError` if these bytes are not what it made for this owner.
 
     >>> unsealed(sealed(b'[1,2]'))
     b'[1,2]'
     """
     end = data[-1:]
     text = data[: -_LENGTHS.get(end, len(data))] + end
-    if len(text) < 2 or sealed(text) != data:
+    if len(text) < 2 or sealed(text, owner) != data:
         raise ValueError("its checksum is another one")
     return text

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
 
 import attrs
 import trio
 
+from lambdacat_effects.effects.durable import Patched
 from lambdacat_effects.errors import (
     LeaseLost,
     LimitExceeded,
@@ -34,6 +35,7 @@ from lambdacat_effects.journal.records import (
     shortened,
 )
 from lambdacat_effects.journal.regions import Region
+from lambdacat_effects.runtime.boundary import Decision
 from lambdacat_effects.runtime.events import Path
 from lambdacat_effects.runtime.run import Run, Scope
 from lambdacat_effects.storage.exact.redaction import Redaction, Redactor
@@ -87,6 +89,10 @@ class Session:
     """Cancellations that nobody need know of until the plan has gone on after them."""
     landing: set[trio.Event] = attrs.field(factory=set[trio.Event])
     """The commits under way that have such cancellations: each event is set when one is over."""
+    deadlines: dict[Place, tuple[trio.CancelScope, float]] = attrs.field(
+        factory=dict[Place, tuple[trio.CancelScope, float]]
+    )
+    """Those that count only from where something new is asked within, by Trio's clock."""
     regions: dict[Place, Region] = attrs.field(factory=dict[Place, Region])
     concluded: set[Place] = attrs.field(factory=set[Place])
     """The regions in which nothing is left to be done."""
@@ -116,6 +122,8 @@ class Session:
     """What `Patched` was answered, by what was asked."""
     deciding: dict[str, bool] = attrs.field(factory=dict[str, bool])
     """The same, before it is in the store."""
+    _turn: trio.Event | None = None
+    """Set when whoever does something in turn has done it."""
     _begun: dict[Place, Record] = attrs.field(factory=dict[Place, Record])
     """The beginnings of combinators that are written with whatever is written next."""
     _prefix: str = attrs.field(init=False)
@@ -140,19 +148,32 @@ class Session:
         """Count the effect at `path` no more: the next one has its place."""
         self._unnumbered[path[:-1]] = self._unnumbered.get(path[:-1], 0) + 1
 
-    def knows(self, path: Path) -> bool:
+    def knows(self, path: Path, effect: object) -> bool:
         """Whether an effect has been answered before, so that even a cancelled plan comes by it."""
-        slot = self.slots.get(self.place(path))
-        return slot is not None and slot.final is not None and slot.final.kind is not Kind.CANCELLED
+        if isinstance(effect, Patched):
+            return self.asked(effect) in self.patches
+        place = self.place(path)
+        slot = self.slots.get(place)
+        if slot is not None and slot.final is not None:
+            return not slot.was_cancelled
+        # Also what has no record of its own: a combinator that ended by itself, a span, a log.
+        return self.has_begun(place) or self.is_past(place)
 
     def is_past(self, place: Place) -> bool:
         """Whether the plan of an effect, or one around that, has gone on after it: what is new is too late."""
-        for length in range(len(place)):
+        if self.has_gone_on(place, 0):
+            return True
+        return any(concluded and not region.cancelled for region, concluded in self.around(place))
+
+    def has_gone_on(self, place: Place, since: int) -> bool:
+        """Whether something is known that comes after it, in its own plan or in one of those around that, of which
+        the first `since` steps of the place are left out."""
+        for length in range(since, len(place)):
             before = place[:length]
             # (The branches of a combinator do not follow one another.)
             if self._last.get(before, 0) > place[length] and before not in self.forks:
                 return True
-        return any(concluded and not region.cancelled for region, concluded in self.around(place))
+        return False
 
     def has_begun(self, place: Place) -> bool:
         """Whether something is known of what a branch or a combinator performs."""
@@ -295,7 +316,7 @@ class Session:
         after = self.numbering.after(numbers)
         for number, record in zip(numbers, written, strict=True):
             record.after = after
-            data = record.encode()
+            data = record.encode(self.header.run_id)
             self._check_size(record, data)
             batch.append(Put(ENTRIES, entry_key(self._prefix, number), data))
         if not await self.commit(scope, batch, conditional=bool(expected)):
@@ -364,6 +385,26 @@ class Session:
         for batch in deleted(old, count):
             await self.commit(scope, [self.lease.stands, *batch])
 
+    def arm(self, place: Place) -> None:
+        """Something new is asked here: the deadlines around it count from now on."""
+        if self.deadlines:
+            for length in range(len(place) + 1):
+                scope, until = self.deadlines.pop(place[:length], (None, 0.0))
+                if scope is not None:
+                    scope.deadline = until
+
+    @asynccontextmanager
+    async def in_turn(self, scope: Scope) -> AsyncGenerator[None, None]:
+        """Do something that others may not do at the same time."""
+        while self._turn is not None:
+            await settle(self._turn, scope)
+        turn = self._turn = trio.Event()
+        try:
+            yield
+        finally:
+            self._turn = None
+            turn.set()
+
     # Who goes on
 
     def was_cancelled(self, run: Run, error: BaseException) -> bool:
@@ -373,12 +414,20 @@ class Session:
             self.fatal = error
         return not self.stopped
 
-    def branch_began(self, _index: int) -> None:
-        """There is a task more."""
+    @contextmanager
+    def branching(self, decision: Decision) -> Generator[None, None, None]:
+        """Perform a combinator: its branches are tasks of their own, for which this one waits."""
+        decision.began, decision.ended = self._branch_began, self._branch_ended
+        self.leaves -= 1
+        try:
+            yield
+        finally:
+            self.leaves += 1
+
+    def _branch_began(self, _index: int) -> None:
         self.leaves += 1
 
-    def branch_ended(self, _index: int) -> None:
-        """There is a task less."""
+    def _branch_ended(self, _index: int) -> None:
         self.leaves -= 1
         self.look_around()
 
@@ -393,6 +442,7 @@ class Session:
     def within(self, place: Place, region: Region, *, concluded: bool) -> Generator[Region, None, None]:
         """Perform a branch in a region of its own."""
         self.regions[place] = region
+        region.depth = len(place)
         if concluded:
             self.concluded.add(place)
             region.shield()

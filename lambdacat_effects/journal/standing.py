@@ -9,7 +9,8 @@ import attrs
 from lambdacat_effects.errors import JournalUnreadable
 from lambdacat_effects.journal.leases import is_held
 from lambdacat_effects.journal.questions import open_questions
-from lambdacat_effects.journal.records import RUNS, Header
+from lambdacat_effects.journal.records import CANCELS, RUNS, Header
+from lambdacat_effects.journal.sound import is_there, sound_part
 from lambdacat_effects.storage.port import Store
 
 __all__ = ["RunInfo", "all_infos", "info_of"]
@@ -35,6 +36,9 @@ class RunInfo:
     questions: tuple[str, ...] = ()
     """What it asks, and nobody has answered: the texts. `Durable.questions` tells more of them."""
     note: str | None = None
+    cancelling: bool = False
+    """Whether somebody has asked it to end, and it has not ended yet: it does where it is performed, or when it is
+    resumed."""
     problem: str | None = None
     """What cannot be read of it. If its status is "unreadable", nothing else is known but its id."""
 
@@ -48,11 +52,13 @@ async def all_infos(store: Store) -> list[RunInfo]:
     """How all runs stand, the oldest first, and those that cannot be read at the end."""
     headers: list[Header] = []
     unreadable: list[RunInfo] = []
-    for run_id, data in await store.scan(RUNS):
+    found, damaged = await sound_part(store, RUNS)
+    for run_id, data in found:
         try:
             headers.append(Header.decode(run_id, data))
         except JournalUnreadable as error:
-            unreadable.append(_unreadable(run_id, error))
+            unreadable.append(_unreadable(run_id, str(error)))
+    unreadable += [_unreadable(run_id, problem) for run_id, problem in damaged.items()]
     headers.sort(key=lambda header: header.number)
     return [*[await _or_unreadable(store, header) for header in headers], *unreadable]
 
@@ -61,12 +67,14 @@ async def info_of(store: Store, header: Header) -> RunInfo:
     """How a run stands. Raises `JournalUnreadable` if its lease is damaged."""
     questions: list[str] = []
     status: str = header.status
+    cancelling = False
     problem: str | None = None
     if header.outcome is None:
         try:
             questions = [question.text for question in await open_questions(store, header.run_id)]
         except JournalUnreadable as error:
             problem = str(error)
+        cancelling = await is_there(store, CANCELS, header.run_id)
         if await is_held(store, header.run_id, time.time()):
             status = "running"
         elif status == "running" or not questions:
@@ -80,6 +88,7 @@ async def info_of(store: Store, header: Header) -> RunInfo:
         header.generation,
         tuple(questions),
         header.note,
+        cancelling,
         problem,
     )
 
@@ -88,8 +97,8 @@ async def _or_unreadable(store: Store, header: Header) -> RunInfo:
     try:
         return await info_of(store, header)
     except JournalUnreadable as error:
-        return _unreadable(header.run_id, error)
+        return _unreadable(header.run_id, str(error))
 
 
-def _unreadable(run_id: str, error: JournalUnreadable) -> RunInfo:
-    return RunInfo(run_id, "", "unreadable", 0.0, 0.0, 0, problem=str(error))
+def _unreadable(run_id: str, problem: str) -> RunInfo:
+    return RunInfo(run_id, "", "unreadable", 0.0, 0.0, 0, problem=problem)

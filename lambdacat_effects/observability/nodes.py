@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from lambdacat_effects.effects.ambient import Await, Blocking
 from lambdacat_effects.effects.control import Control, Span
+from lambdacat_effects.effects.durable import ContinueAsNew
 from lambdacat_effects.effects.effect import Effect
 from lambdacat_effects.effects.tools import CallTool
 from lambdacat_effects.runtime.events import Path
@@ -33,7 +34,9 @@ def node_of(what: Any) -> str | None:
         return str(what.tool.name)
     if issubclass(kind, (Blocking, Await)):
         return _function_name(what.fn)
-    return kind.__name__ if issubclass(kind, Effect) and not issubclass(kind, Control) else None
+    # (The plan goes on as another one: nothing is called, nor fails.)
+    structural = issubclass(kind, (Control, ContinueAsNew))
+    return kind.__name__ if issubclass(kind, Effect) and not structural else None
 
 
 def is_span(what: object) -> bool:

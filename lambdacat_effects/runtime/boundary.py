@@ -58,6 +58,11 @@ class Boundary(Protocol):
         """Answer a combinator that decides by time: with `await decision.forward()`, or as decided before."""
         ...
 
+    async def behind(self, decision: Decision) -> Any:
+        """Answer a combinator that a handler performs, with `await decision.forward()`: it is a part of the handler's
+        answer, and only the tasks of its branches are of interest."""
+        ...
+
 
 # Within `forward`, effects go past these boundaries. A context variable and not a second set of tables, as it is also
 # right where a handler runs a plan of its own under the same handlers: that one belongs to the answer of the first.
@@ -118,12 +123,14 @@ class Crossing:
 class Decision(Crossing):
     """A combinator of the plan at the boundary: `Timeout`, or `Concurrent` under any policy."""
 
-    __slots__ = ("answers", "began", "ended", "ending", "fates")
+    __slots__ = ("answers", "began", "ended", "ending", "fates", "swallowed")
 
     def __init__(self, boundary: Boundary, key: Key, entry: Entry, effect: Any, scope: Scope) -> None:
         super().__init__(boundary, key, entry, effect, scope)
         self.fates: list[Fate] = ["not begun"] * self.branches
         """How each branch ended, filled in by `forward`."""
+        self.swallowed: set[int] = set()
+        """Those that had been cancelled when they answered."""
         self.answers: dict[int, Any] = {}
         """The answers of those that answered, by branch."""
         self.began: Callable[[int], object] | None = None
@@ -205,6 +212,8 @@ async def _watch(watched: _Watched, scope: Scope) -> Any:
         raise
     else:
         decision.fates[index] = "answered"
+        if scope.run.is_cancelled():
+            decision.swallowed.add(index)
         decision.answers[index] = answer
         if decision.ending is not None:
             await decision.ending(index)
@@ -261,9 +270,8 @@ async def _cross(boundary: Boundary, key: Key, entry: Entry, effect: Any, scope:
 
 
 async def _decide(boundary: Boundary, key: Key, entry: Entry, effect: Any, scope: Scope) -> Any:
-    if boundary in _passed.get():
-        return await _ask(entry, key, effect, scope)
-    return await boundary.decision(Decision(boundary, key, entry, effect, scope))
+    decision = Decision(boundary, key, entry, effect, scope)
+    return await (boundary.behind(decision) if boundary in _passed.get() else boundary.decision(decision))
 
 
 async def _ask(entry: Entry, key: Key, effect: Any, scope: Scope) -> Any:

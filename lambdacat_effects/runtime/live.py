@@ -78,9 +78,10 @@ def live_run(listen: Listener | None) -> Run:
 
 
 async def _checkpoint(told: bool) -> bool:
-    if told and is_cancelled():
+    if told:
+        # A deadline may pass in here, and what is spared is not told of that either.
         await trio.lowlevel.cancel_shielded_checkpoint()
-        return True
+        return is_cancelled()
     await trio.lowlevel.checkpoint()
     return False
 
@@ -156,8 +157,12 @@ def raise_failure(effect: Fail[Exception]) -> None:
     raise effect.error
 
 
+def _limit(left: float | trio.CancelScope) -> trio.CancelScope:
+    return left if isinstance(left, trio.CancelScope) else trio.move_on_after(left)
+
+
 async def _timeout(effect: Timeout[Any], scope: Scope) -> Any:
-    with trio.move_on_after(effect.left):
+    with _limit(effect.left):
         return await drive(effect.plan, *scope)
     raise PlanTimeout(f"the plan had not ended after {effect.seconds:g} s", seconds=effect.seconds)
 
@@ -256,7 +261,7 @@ class _Branches:
         try:
             with (
                 self.ticks or nullcontext(),
-                nullcontext() if asked.left is None else trio.move_on_after(asked.left),
+                nullcontext() if asked.left is None else _limit(asked.left),
             ):
                 async with trio.open_nursery() as self.nursery:
                     self.start()

@@ -66,7 +66,7 @@ class Run:
         """After how many effects of a plan to look at its pace for the first time."""
         self.pace: Pace | None = None
         """What all plans share, instead of a pace of their own."""
-        self.spares: Callable[[Path], bool] | None = None
+        self.spares: Callable[[Path, object], bool] | None = None
         """Tells which effects a cancelled plan performs all the same: those that have been answered long ago, in a
         run that is resumed."""
         self.staged: bool = False
@@ -88,9 +88,9 @@ class Run:
         """
         return False if self.pass_checkpoint is None else await self.pass_checkpoint(told)
 
-    async def before(self, path: Path, n: int, effect: object, told: bool) -> bool:  # noqa: ARG002
+    async def before(self, path: Path, n: int, effect: object, told: bool) -> bool:
         """A checkpoint before the effect number `n` of the plan at `path`."""
-        if self.spares is not None and self.spares((*path, n)):
+        if self.spares is not None and self.spares((*path, n), effect):
             await self.checkpoint(True)
             return told
         return await self.checkpoint(told)

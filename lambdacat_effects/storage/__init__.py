@@ -9,6 +9,7 @@
     json_store.py         files that people can read (and `json_*.py`)
     sqlite_store.py       a database in one file (and `sqlite_*.py`)
     redis_store.py        a server, for many machines (and `redis_*.py`)
+    places.py             where a store is, as one text
     codec.py              values as bytes, and back as the type asked for
 """
 
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from lambdacat_effects._late import late
 from lambdacat_effects.storage.memory_store import InMemoryStore
+from lambdacat_effects.storage.places import open_store
 from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ __all__ = [
     "RedisStore",
     "SqliteStore",
     "Store",
+    "open_store",
 ]
 
 if not TYPE_CHECKING:

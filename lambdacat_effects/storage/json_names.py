@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, Final, cast
 
-__all__ = ["Damaged", "beginning", "directory_name", "file_name", "record", "value_of"]
+__all__ = ["Damaged", "beginning", "directory_name", "file_name", "key_of", "record", "value_of"]
 
 _PLAIN: Final = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-_.")
 _LONGEST: Final = 150  # file systems take 255 bytes, and some 143 where they encrypt names
@@ -17,6 +19,9 @@ _LONGEST_JSON: Final = 1_000_000  # of what people might read
 _INDENT: Final = 2
 _DEEP: Final = "\n" + " " * 200 * _INDENT  # what could be written in one thread, and not be read in another
 _NOTHING: Final = object()
+_HEAD: Final = 4
+"""The lines of a file in which its key is."""
+_PARTS: Final = re.compile(r"%([0-9a-f]{2})|\+([a-z])|([^%+])")
 
 
 class Damaged(Exception):
@@ -35,6 +40,31 @@ def file_name(key: str) -> str:
     ('felix.json', '+felix%2f1.json', '%.json')
     """
     return _safe(key) + _EXTENSION
+
+
+def key_of(file: str, data: bytes) -> str | None:
+    """The key of a file that cannot be read: by its name, or, of a key that is too long for one, by what is left of
+    its contents; None if that does not tell.
+
+    >>> key_of("+felix%2f1.json", b"")
+    'Felix/1'
+    """
+    name = file.removesuffix(_EXTENSION)
+    candidates: list[str] = []
+    with suppress(ValueError):
+        candidates.append(_unescaped("" if name == "%" else name))
+    for line in data.split(b"\n")[:_HEAD]:
+        with suppress(ValueError, RecursionError):
+            part: Any = json.loads(b"{%b}" % line.strip().removesuffix(b","))
+            candidates.append(str(part["key"]) if "key" in part else "")
+    return next((key for key in candidates if file_name(key) == file), None)
+
+
+def _unescaped(name: str) -> str:
+    octets = bytearray()
+    for escape, one, plain in _PARTS.findall(name):
+        octets += bytes.fromhex(escape) if escape else (one.upper() or plain).encode()
+    return octets.decode("utf-8", "surrogatepass")
 
 
 def beginning(prefix: str) -> str:

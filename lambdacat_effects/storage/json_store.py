@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Hashable, Sequence
-from typing import NoReturn, TypeVar
+from typing import Final, TypeVar
 
 import trio
 
-from lambdacat_effects.errors import LimitExceeded, ResourceNotOpen, StoreUnusable
+from lambdacat_effects.errors import LimitExceeded, ResourceNotOpen, StoreDamaged, StoreUnusable
 from lambdacat_effects.storage.json_files import Disk, Files, unusable
 from lambdacat_effects.storage.json_names import (
     Damaged,
     beginning,
     directory_name,
     file_name,
+    key_of,
     record,
     value_of,
 )
@@ -25,6 +26,13 @@ from lambdacat_effects.storage.port import Change, Delete, Expect, Put, Store
 __all__ = ["JsonStore"]
 
 T = TypeVar("T")
+
+_ADVICE: Final = "Restore the file from a backup, or remove it, to go on without that key"
+_OURS: Final = (
+    "Restore the file from a backup. Do not remove it: it is part of what the library keeps of runs and beliefs, and "
+    "without it a run may repeat what was done. A run that is lost can be given up, with "
+    "`Durable.forget(id, force=True)`"
+)
 
 
 class JsonStore(Store):
@@ -130,40 +138,53 @@ class JsonStore(Store):
             unusable(self.path, error)
 
     def _get(self, namespace: str, key: str) -> bytes | None:
-        found = self._load(_name(namespace, key))
-        if found is None:
-            return None
-        if found[:2] != (namespace, key):
-            self._damaged(_name(namespace, key), f"it is of the key {found[1]!r} in {found[0]!r}")
-        return found[2]
+        name = _name(namespace, key)
+        try:
+            found = self._load(name, namespace)
+        except Damaged as problem:
+            message = self._message(name, namespace, problem)
+            raise StoreDamaged(message, {key: message}) from None
+        return None if found is None else found[1]
 
     def _scan(self, namespace: str, prefix: str) -> list[tuple[str, bytes]]:
         directory, start = directory_name(namespace), beginning(prefix)
         answer: list[tuple[str, bytes]] = []
+        damaged: dict[str, str] = {}
         for file in self._files.names(directory):
             if not file.startswith(start) or not file.endswith(".json"):
                 continue
             name = f"{directory}/{file}"
-            found = self._load(name)
-            if found is None:
+            try:
+                found = self._load(name, namespace)
+            except Damaged as problem:
+                message = self._message(name, namespace, problem)
+                key = key_of(file, self._files.read(name) or b"")
+                if key is None:
+                    raise StoreUnusable(message) from None
+                if key.startswith(prefix):
+                    damaged[key] = message
                 continue
-            if found[0] != namespace or file_name(found[1]) != file:
-                self._damaged(name, f"it is of the key {found[1]!r} in {found[0]!r}")
-            if found[1].startswith(prefix):
-                answer.append((found[1], found[2]))
-        return sorted(answer)
+            if found is not None and found[0].startswith(prefix):
+                answer.append(found)
+        answer.sort()
+        if damaged:
+            raise StoreDamaged(damaged[min(damaged)], damaged, answer)
+        return answer
 
-    def _load(self, name: str) -> tuple[str, str, bytes] | None:
+    def _load(self, name: str, namespace: str) -> tuple[str, bytes] | None:
+        """The key and the value in a file. Raises `Damaged`."""
         data = self._files.read(name)
-        try:
-            return None if data is None else value_of(data)
-        except Damaged as problem:
-            self._damaged(name, str(problem))
+        if data is None:
+            return None
+        theirs, key, value = value_of(data)
+        if theirs != namespace or _name(namespace, key) != name:
+            raise Damaged(f"it is of the key {key!r} in {theirs!r}")
+        return key, value
 
-    def _damaged(self, name: str, problem: str) -> NoReturn:
-        raise StoreUnusable(
+    def _message(self, name: str, namespace: str, problem: Damaged) -> str:
+        return (
             f"the store in {self.path!r} is damaged: {os.path.join(self.path, name)!r} cannot be read, as {problem}. "
-            "Restore the file from a backup, or remove it, to go on without that key"
+            + (_OURS if namespace.startswith("_") else _ADVICE)
         )
 
     def _change(self, changes: list[Change]) -> bool:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+import lmdb
+
 from lambdacat_effects.storage.lmdb_keys import LONGEST, hashed
 
 __all__ = ["HEAP", "PLACES", "Records"]
@@ -39,7 +41,7 @@ class Records:
         if record is None and _can_be_marked(place):
             number = txn.get(place + _IN_HEAP)
             if number is not None:
-                record = txn.get(number, db=self.heap)
+                record = self._in_heap(txn, number)
         return record
 
     def put(self, txn: Any, place: bytes, record: bytes) -> None:
@@ -84,7 +86,7 @@ class Records:
             if not place.startswith(start):
                 return
             if place.endswith(_IN_HEAP) and _can_be_marked(place):
-                yield place[:-1], txn.get(record, db=self.heap)
+                yield place[:-1], self._in_heap(txn, record)
             else:
                 yield place, record
             more = cursor.next()
@@ -99,6 +101,12 @@ class Records:
 
     def _is_for_heap(self, record: bytes) -> bool:
         return _SMALL < len(record) <= self._large
+
+    def _in_heap(self, txn: Any, number: bytes) -> bytes:
+        record: bytes | None = txn.get(number, db=self.heap)
+        if record is None:
+            raise lmdb.CorruptedError("a record that it lists is not there")
+        return record
 
     def _next(self, txn: Any) -> bytes:
         cursor = txn.cursor(db=self.heap)

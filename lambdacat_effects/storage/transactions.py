@@ -78,8 +78,7 @@ class enlisting:
 
     def __enter__(self) -> Transaction:
         self._before = _open.get()
-        if _enlisted(self._transaction.store) is None:
-            _open.set((*self._before, self._transaction))
+        _open.set((self._transaction, *self._before))
         return self._transaction
 
     def __exit__(self, *exc_info: object) -> None:

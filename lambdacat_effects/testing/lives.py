@@ -114,6 +114,7 @@ class Lives:
         apart: Sequence[float] = (0.0,),
         hurry: float = 0.0,
     ) -> None:
+        self._was_cancelled = False
         self.disk: Disk = Disk()
         self.calls: list[Call] = []
         self.reports: list[Report] = []
@@ -207,6 +208,7 @@ class Lives:
         begun, or has ended."""
         header = self.header
         if header is not None and header.outcome is None:
+            self._was_cancelled = True
             trio.run(Durable(self.disk).cancel, RUN_ID)
 
     def _spy(self, store: Mortal) -> Callable[[Any], Plan[Any, Any]]:
@@ -270,7 +272,7 @@ class Lives:
         assert header is not None
         contents = self.disk.contents()
         contents[RUNS][RUN_ID] = attrs.evolve(header, status="running", outcome=None).encode()
-        if header.status == "cancelled":
+        if self._was_cancelled:  # (Where a clean-up failed, it has failed.)
             contents[CANCELS] = {RUN_ID: b"{}"}
         again = Disk.of(contents)
         durable = Durable(again)
@@ -290,7 +292,7 @@ class Lives:
             )
         allowed = _AFTER_CANCELLATION if header.status == "cancelled" else _ADDED
         for key, data in again.contents().get(ENTRIES, {}).items():
-            if key not in contents.get(ENTRIES, {}) and Record.decode(data).kind not in allowed:
+            if key not in contents.get(ENTRIES, {}) and Record.decode(RUN_ID, data).kind not in allowed:
                 self.wrong.append(f"a replay of the whole journal has added to it: {data.decode()}")
 
     def _check_life(self, before: Contents, calls: Sequence[Call]) -> None:
@@ -299,7 +301,7 @@ class Lives:
         kept = f".{header.generation:x}." if header is not None else ""
         answered: set[str] = set()
         for key, data in before.get(ENTRIES, {}).items():
-            record = Record.decode(data)
+            record = Record.decode(RUN_ID, data)
             found = now.get(ENTRIES, {}).get(key)
             if found is None and kept in key:
                 self.wrong.append(f"the record of {record.text()} at {place_text(record.place)} is lost")
@@ -339,7 +341,7 @@ class Lives:
         """What `patched` was answered, by generation and what was asked."""
         found: dict[tuple[int, str], set[bool]] = {}
         for key, data in self.disk.contents().get(ENTRIES, {}).items():
-            record = Record.decode(data)
+            record = Record.decode(RUN_ID, data)
             if record.kind is Kind.PATCHED:
                 found.setdefault((int(key.split(".")[1], 16), record.asked), set()).add(record.data)
         return found

@@ -152,9 +152,10 @@ def told(changes: Sequence[Change]) -> str:
     """What a batch writes, for people: of effects if it can, since memory is written with the effect that asked."""
     effects: list[str] = []
     others: list[str] = []
+    owners = [change.key for change in changes if change.namespace == FENCES]
     for change in changes:
         if isinstance(change, Put) and change.namespace == ENTRIES:
-            record = Record.decode(change.value)
+            record = Record.decode(owners[0], change.value)
             effects.append(f"{record.text()} {record.kind.name.lower()}")
         elif isinstance(change, Put) and change.namespace == RUNS:
             effects.append(f"the run is {Header.decode(change.key, change.value).status}")

@@ -117,6 +117,11 @@ KEPT = '''
         return (yield from parallel(ask("How many?", as_type=int), ask("Who?")))
 
 
+    def asking_noted():
+        yield from note("before it asks")
+        return (yield from ask("How many?", as_type=int))
+
+
     def asking_late():
         yield from hold("go on")
         return (yield from ask("Now?"))
@@ -687,6 +692,134 @@ def test_a_plan_that_has_changed_is_refused(kept: Path, said: Said) -> None:
     assert said("resume", "a")[:2] == (0, "word\n")
 
 
+def test_a_run_whose_code_has_changed_is_told_what_helps(kept: Path, said: Said) -> None:
+    """And waits for what it waited for."""
+    assert said("run", "kept.py:asking_noted", "--durable", "a")[0] == 75
+    text = (kept / "kept.py").read_text()
+    (kept / "kept.py").write_text(text.replace('note("before it asks")', 'note("before")'))
+    forget_module("kept")
+    status, _, said_then = said("answer", "a", "7", "--file", "kept.py")
+    assert status == 2
+    assert "It goes on with the code that it was performed with" in said_then
+    assert said_then.endswith("\n  lambdacat resume a --file kept.py\n")
+    assert "VALUE" not in said_then
+    forget_module("kept")
+    (kept / "kept.py").write_text(text)
+    assert said("resume", "a")[:2] == (0, "7\n")
+
+
+def test_a_suspended_run_that_cannot_go_on_stays_so(kept: Path, said: Said) -> None:
+    """Since it has not gone on."""
+    assert said("run", "kept.py:asking_noted", "--durable", "a")[0] == 75
+    before = said("runs", "--json")[1]
+    text = (kept / "kept.py").read_text()
+    (kept / "kept.py").write_text(text.replace('note("before it asks")', 'note("before")'))
+    forget_module("kept")
+    assert said("resume", "a")[0] == 2
+    assert said("runs", "--json")[1] == before
+    assert json.loads(before)[0]["status"] == "suspended"
+
+
+def test_what_cannot_be_read_without_its_class_says_so(kept: Path, said: Said) -> None:
+    """It is not interrupted, to go on with the same code."""
+    kill(kept, "run", "kept.py:waiting", "--durable", "a")
+    text = (kept / "kept.py").read_text()
+    (kept / "kept.py").write_text(text.replace("class Word:", "class Term:").replace("Word", "Term"))
+    status, _, said_then = said("resume", "a")
+    assert status == 1
+    assert "once what is kept of it can be read again" in said_then
+    assert said_then.endswith("\n  lambdacat forget a --force\n")
+    assert "interrupted" not in said_then
+
+
+# Begun twice
+
+
+def test_a_run_that_is_begun_twice_goes_on(kept: Path, said: Said) -> None:
+    """Or says how it ended, on standard error."""
+    kill(kept, "run", "kept.py:waiting", "--word", "tea", "--durable", "a")
+    (kept / "go on").touch()
+    again = ["run", "kept.py:waiting", "--word", "tea", "--durable", "a"]
+    assert said(*again) == (
+        0,
+        "tea\n",
+        "lambdacat: 'a' of kept.py:waiting was begun before: it goes on, and is not begun again\n",
+    )
+    assert noted(kept) == ["tea", "cleaned"]
+    assert said(*again) == (0, "tea\n", "lambdacat: 'a' has succeeded before; this is its outcome\n")
+    assert noted(kept) == ["tea", "cleaned"]
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_run_of_this_id_that_is_another_one_is_refused(said: Said, ended: bool) -> None:
+    """Both are shown."""
+    first = ["kept.py:twice", "1"] if ended else ["kept.py:asking"]
+    assert said("run", *first, "--durable", "a")[0] == (0 if ended else 75)
+    for other in (["kept.py:twice", "2"], ["kept.py:asking", "2"]):
+        status, answer, text = said("run", *other, "--durable", "a")
+        assert (status, answer) == (2, "")
+        assert "there is a run 'a' already, and it is another one" in text
+
+
+# Renamed
+
+
+@pytest.mark.parametrize("plan", ["awaiting", "kept.py:awaiting", "moved.py:awaiting"])
+@pytest.mark.parametrize("arguments", [[], ["--word", "tea"]])
+def test_a_plan_that_was_renamed_goes_on(kept: Path, said: Said, plan: str, arguments: list[str]) -> None:
+    """By its new name, `--plan`."""
+    kill(kept, "run", "kept.py:waiting", *arguments, "--durable", "a")
+    text = (kept / "kept.py").read_text().replace("def waiting(", "def awaiting(")
+    (kept / "kept.py").rename(kept / ("moved.py" if "moved" in plan else "kept.py"))
+    (kept / ("moved.py" if "moved" in plan else "kept.py")).write_text(text)
+    (kept / "go on").touch()
+    assert said("resume", "a", "--plan", plan)[:2] == (0, f"{arguments[-1] if arguments else 'word'}\n")
+    assert noted(kept) == [arguments[-1] if arguments else "word", "cleaned"]
+
+
+# Stores
+
+
+@pytest.mark.parametrize("store", ["kept.sqlite", "kept.db", "json:kept", "folder"])
+def test_any_store_keeps_runs_and_their_memory(kept: Path, said: Said, store: str) -> None:
+    """All commands take it."""
+    where = ["--store", store]
+    run_id = f"in {store}"
+    (kept / "go on").touch()
+    assert said("run", "kept.py:waiting", "--durable", run_id, *where)[:2] == (0, "word\n")
+    assert said("run", "kept.py:last", *where)[:2] == (0, "word\n")
+    status, _, text = said("run", "kept.py:asking", "--durable", "b", *where)
+    assert status == 75
+    assert text.endswith(f"lambdacat answer b VALUE --store {store}\n")
+    assert said("answer", "b", "3", *where)[:2] == (0, "3\n")
+    assert [line.split("\t")[:2] for line in said("runs", *where)[1].splitlines()] == [
+        [run_id, "succeeded"],
+        ["b", "succeeded"],
+    ]
+    assert said("history", "b", *where)[0] == 0
+    assert said("compact", *where)[0] == 0
+    for each in (run_id, "b"):
+        assert said("forget", each, *where)[0] == 0
+
+
+# Cancelling
+
+
+def test_a_run_that_is_to_be_cancelled_says_so(said: Said) -> None:
+    """In the list, in its history, and to whoever answers it."""
+    assert said("run", "kept.py:asking", "--durable", "a")[0] == 75
+    assert json.loads(said("runs", "--json")[1])[0]["cancelling"] is False
+    assert said("cancel", "a", "--no-resume")[0] == 0
+    assert said("runs")[1].split("\t")[1] == "suspended, cancelling"
+    assert json.loads(said("runs", "--json")[1])[0]["cancelling"] is True
+    assert "waits for an answer to 'How many?', and is to be cancelled" in said("history", "a")[2]
+    status, _, text = said("answer", "a", "3", "--no-resume")
+    assert status == 0
+    assert "somebody has asked the run 'a' to end: whatever the answer, it is cancelled" in text
+    assert said("resume", "a")[0] == 1
+    assert said("runs")[1].split("\t")[1] == "cancelled"
+
+
 def forget_module(name: str) -> None:
     del sys.modules[name]
 
@@ -711,14 +844,16 @@ WRONG = [
     (["resume"], "`lambdacat resume ID`, or all of them"),
     (["resume", "asking", "--all"], "`lambdacat resume ID`, or all of them"),
     (["resume", "--all", "--file", "kept.py"], "name the run"),
+    (["resume", "--all", "--plan", "asking"], "name the run"),
+    (["resume", "asking", "--plan", "kept.py:asking", "--file", "kept.py"], "leave --file out"),
+    (["resume", "asking", "--plan", "askin"], "did you mean asking?"),
+    (["runs", "--store", "kept.py"], "FOLDER (LMDB), FILE.sqlite or FILE.db (SQLite), json:FOLDER"),
     (
-        ["run", "kept.py:twice", "1", "--durable", "asking"],
-        "How many?': answer it (`lambdacat answer asking VALUE`)",
+        ["runs", "--store", "ftp://nowhere"],
+        "or redis://HOST:PORT/DATABASE (Redis, Valkey); got 'ftp://nowhere'",
     ),
-    (
-        ["run", "kept.py:twice", "1", "--durable", "ended"],
-        "has succeeded: forget it (`lambdacat forget ended`)",
-    ),
+    (["runs", "--store", "no.sqlite"], "there is no store in no.sqlite"),
+    (["runs", "--store", "json:no"], "there is no store in json:no"),
     (["run", "kept.py:twice", "1", "--durable", ""], "a run id is a non-empty text"),
     (["answer", "asking", "many"], "with JSON of type int, such as 3; got 'many'"),
     (["answer", "asking", "true"], "type int"),

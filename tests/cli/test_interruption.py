@@ -55,6 +55,19 @@ def running(folder: Path, plan: str, *options: str) -> Iterator[Running]:
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_before_the_run_begins_ends_the_command(
+    folder: Path, number: signal.Signals, status: int
+) -> None:
+    """While the file is loaded, say: in a line, and not with a traceback."""
+    with (folder / "plans.py").open("a") as file:
+        file.write("\nimport sys\nprint('loading', file=sys.stderr, flush=True)\ntime.sleep(30)\n")
+    with running(folder, "sleeping") as run:
+        run.until("loading")
+        run.interrupt(number)
+        assert run.end() == (status, "loading\nlambdacat: stopped before the run began\n")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_cancels_the_run(folder: Path, number: signal.Signals, status: int) -> None:
     """The plan's `finally` runs, effects under `shielded` included."""
     with running(folder, "sleeping") as run:

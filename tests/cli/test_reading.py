@@ -328,7 +328,8 @@ def test_a_plan_that_takes_more_arguments_now_is_named(kept: Said, told: Said, s
     status, answer, text = told("resume", "a", "--store", "s")
     assert (status, answer) == (2, "")
     assert (
-        "it began as shop:order with the arguments ('visa'), and now that takes (card: str, tea: str)" in text
+        "it began as shop:order with the arguments (card='visa'), and now that takes (card: str, tea: str)"
+        in text
     )
     assert "missing a required argument: 'tea'. Give what is new a default" in text
     assert "Traceback" not in text

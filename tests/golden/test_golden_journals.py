@@ -63,8 +63,8 @@ def test_an_answer_that_was_changed_shows(name: str) -> None:
     journal = json.loads((HERE / f"format-{FORMAT}" / f"{name}.json").read_text())
     entries = journal["store"][ENTRIES]
     for key, text in entries.items():
-        changed = unsealed(text.encode()).replace(b"all about", b"nothing about")
-        entries[key] = sealed(changed).decode()
+        changed = unsealed(text.encode(), RUN_ID).replace(b"all about", b"nothing about")
+        entries[key] = sealed(changed, RUN_ID).decode()
     assert journal["expected"] != came_to(resumed(journal))
 
 

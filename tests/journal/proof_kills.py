@@ -129,7 +129,7 @@ async def _scan(path: str, namespace: str) -> dict[str, bytes]:
 
 def _answered(journal: dict[str, bytes]) -> set[str]:
     """The idempotency keys of the calls that were answered."""
-    records = [(key, Record.decode(data)) for key, data in journal.items()]
+    records = [(key, Record.decode(RUN_ID, data)) for key, data in journal.items()]
     return {
         f"{RUN_ID}:{key[: key.rindex('.')]}:{place_text(record.place)}"
         for key, record in records

@@ -12,7 +12,7 @@ from lambdacat_effects import CallTool, Forget, Observe, Remember
 from lambdacat_effects.journal.committing import Commit
 from lambdacat_effects.journal.records import ENTRIES, Record
 from lambdacat_effects.testing import Faults
-from lambdacat_effects.testing.lives import Lives
+from lambdacat_effects.testing.lives import RUN_ID, Lives
 
 FAULTS = (
     Faults(crash=0.02),
@@ -36,7 +36,7 @@ def endured(proof: Proof, seed: int | str) -> Lives:
 
 def _changed_twice(lives: Lives) -> list[str]:
     """What is in memory more or less often than the journal tells."""
-    records = [Record.decode(data) for data in lives.disk.contents().get(ENTRIES, {}).values()]
+    records = [Record.decode(RUN_ID, data) for data in lives.disk.contents().get(ENTRIES, {}).values()]
     saved = sum("RememberUnlessChanged" in str(r.asked) and r.data is not None for r in records)
     states = [json.loads(data)["saves"] for data in lives.memory.get("agents", {}).values()]
     wrong = [

@@ -323,9 +323,9 @@ async def test_a_question_is_withdrawn_though_the_process_died(
     durable, world = Durable(left), World(left)
     assert [question.text for question in await durable.questions("r")] == ["Who?"]
     [(key, data)] = await left.scan("_j")
-    began = Record.decode(data)
+    began = Record.decode("r", data)
     began.data -= 100  # seconds, in which nobody performed it
-    await left.put("_j", key, began.encode())
+    await left.put("_j", key, began.encode("r"))
     with trio.CancelScope() as scope:
         world.stop_at, world.how = 1, scope.cancel
         await durable.resume("r", handlers=world.handlers)

@@ -35,7 +35,9 @@ class Noting(InMemoryStore):
     async def batch(self, changes: Sequence[Change]) -> bool:
         made = await super().batch(changes)
         records = [
-            Record.decode(bytes(c.value)) for c in changes if isinstance(c, Put) and c.namespace == ENTRIES
+            Record.decode("r", bytes(c.value))
+            for c in changes
+            if isinstance(c, Put) and c.namespace == ENTRIES
         ]
         if made and records:
             self.commits.append([f"{r.kind.value} {'.'.join(map(str, r.place))}" for r in records])
@@ -114,7 +116,7 @@ async def test_what_began_is_compared() -> None:
     """Each combinator's record tells what it was."""
     store = Noting()
     await performed(two, store)
-    first = Record.decode(sorted(store._namespaces[ENTRIES].items())[0][1])
+    first = Record.decode("r", sorted(store._namespaces[ENTRIES].items())[0][1])
     assert (Kind.STARTED, (1,), "parallel(branches=2)", None) == (
         first.kind,
         first.place,

@@ -70,7 +70,7 @@ def journals() -> tuple[Contents, Contents, Any]:
 
 def test_the_journal_has_records_of_every_kind() -> None:
     """Or what follows would not be about all of them."""
-    kinds = {Record.decode(data).kind for data in journals()[0]["_j"].values()}
+    kinds = {Record.decode("r", data).kind for data in journals()[0]["_j"].values()}
     assert kinds == set(Kind)
 
 
@@ -176,9 +176,9 @@ def edited(draw: st.DrawFn, plain: Any) -> Any:
     return copy
 
 
-def _bytes(plain: Any) -> bytes:
+def _bytes(plain: Any, owner: str = "") -> bytes:
     text = json.dumps(plain, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    return sealed(text) if isinstance(plain, (list, dict)) and plain else text
+    return sealed(text, owner) if isinstance(plain, (list, dict)) and plain else text
 
 
 @settings(deadline=None, max_examples=300)
@@ -187,9 +187,9 @@ def test_parts_that_were_changed(data: st.DataObject) -> None:
     """What still passes for a journal is one, of another run perhaps; all else is refused by name."""
     interrupted, _, _ = journals()
     key = data.draw(st.sampled_from(sorted(interrupted["_j"])))
-    parts = json.loads(unsealed(interrupted["_j"][key]))
+    parts = json.loads(unsealed(interrupted["_j"][key], "r"))
     store = store_of(interrupted)
-    store._namespaces["_j"][key] = _bytes(data.draw(edited(parts)))
+    store._namespaces["_j"][key] = _bytes(data.draw(edited(parts)), "r")
 
     async def resume() -> None:
         # It may say that an effect was cancelled, which is waited for then.
@@ -243,8 +243,8 @@ async def test_a_record_that_is_json_and_no_record(damage: str) -> None:
     interrupted, _, _ = journals()
     key = sorted(interrupted["_j"])[0]
     store = store_of(interrupted)
-    parts = json.loads(unsealed(interrupted["_j"][key]))
-    store._namespaces["_j"][key] = _bytes(BAD_RECORDS[damage](parts))
+    parts = json.loads(unsealed(interrupted["_j"][key], "r"))
+    store._namespaces["_j"][key] = _bytes(BAD_RECORDS[damage](parts), "r")
     before = contents(store)
     for asking in (outcome_of(store), Durable(store).history("r")):
         with pytest.raises(JournalUnreadable, match=r"^record 0 of the run 'r' cannot be read .*is damaged"):
@@ -354,10 +354,10 @@ async def test_a_clean_up_of_which_nothing_is_known(
     durable, world = Durable(store), World(store)
     await interrupted_at(durable, world, 6, "r", plans.losing)
     for key, data in store._namespaces["_j"].items():
-        record = Record.decode(data)
+        record = Record.decode("r", data)
         if record.data == "took back one":
             record.place = (9,)
-            await store.put("_j", key, record.encode())
+            await store.put("_j", key, record.encode("r"))
             break
     with pytest.raises(
         NondeterminismError, match=r"at 1.0.2.1:\n.*nothing that could be cancelled.*\n.*'one'"
@@ -392,7 +392,7 @@ async def test_writes_of_branches_that_come_in_another_order() -> None:
         left = store_of(contents(store))
         store.died.set()
         nursery.cancel_scope.cancel()
-    records = {key: Record.decode(data) for key, data in left._namespaces["_j"].items()}
+    records = {key: Record.decode("r", data) for key, data in left._namespaces["_j"].items()}
     numbers = sorted(int(key.rpartition(".")[2], 16) for key in records)
     assert numbers != list(range(len(numbers)))
     world = World(left)

@@ -383,9 +383,9 @@ async def test_an_answer_whose_class_is_gone() -> None:
     durable = Durable(store)
     await interrupted_at(durable, World(store), 2, "r", plans.in_turn, 2)
     [(key, data)] = store._namespaces["_j"].items()
-    answered = Record.decode(data)
+    answered = Record.decode("r", data)
     answered.data = {"$type": "durable_plans:Dog", "name": "Rex"}
-    await store.put("_j", key, answered.encode())
+    await store.put("_j", key, answered.encode("r"))
     with pytest.raises(
         JournalUnreadable, match=r"the answer of fetch\(what='item 0'\) at 1 .*durable_plans:Dog"
     ):

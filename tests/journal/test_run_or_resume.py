@@ -67,7 +67,7 @@ async def test_a_run_that_has_continued_as_new(store: InMemoryStore) -> None:
     await interrupted_at(durable, world, 3, "r", plans.generations, 1, 4)
     assert (await durable.info("r")).generation == 2
     with pytest.raises(
-        RunMismatch, match=r"begun: .*generations\(1, 4\)\n.*asked for: .*generations\(3, 4\)"
+        RunMismatch, match=r"begun: .*generations\(n=1, most=4\)\n.*asked for: .*generations\(n=3, most=4\)"
     ):
         await durable.run_or_resume("r", plans.generations, 3, 4, handlers=world.handlers)
     assert await durable.run_or_resume("r", plans.generations, 1, 4, handlers=world.handlers) == 4
@@ -77,10 +77,10 @@ async def test_a_run_that_has_continued_as_new(store: InMemoryStore) -> None:
 @pytest.mark.parametrize(
     ("make", "args", "asked"),
     [
-        (plans.in_turn, (3,), r"durable_plans:in_turn\(3\)"),
-        (plans.in_turn, (True,), r"durable_plans:in_turn\(True\)"),
-        (plans.in_turn, (2.0,), r"durable_plans:in_turn\(2.0\)"),
-        (plans.either, (2, 3), r"durable_plans:either\(2, 3\)"),
+        (plans.in_turn, (3,), r"durable_plans:in_turn\(n=3\)"),
+        (plans.in_turn, (True,), r"durable_plans:in_turn\(n=True\)"),
+        (plans.in_turn, (2.0,), r"durable_plans:in_turn\(n=2.0\)"),
+        (plans.either, (2, 3), r"durable_plans:either\(slow=2, quick=3\)"),
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
@@ -94,7 +94,7 @@ async def test_another_run_of_that_id(
     else:
         await interrupted_at(durable, world, 1, "r", plans.in_turn, 2)
     called = list(world.calls)
-    with pytest.raises(RunMismatch, match=rf"begun:     durable_plans:in_turn\(2\)\n  asked for: {asked}"):
+    with pytest.raises(RunMismatch, match=rf"begun:     durable_plans:in_turn\(n=2\)\n  asked for: {asked}"):
         await durable.run_or_resume("r", make, *args, handlers=world.handlers)
     assert world.calls == called
 

@@ -118,6 +118,7 @@ def test_an_error_is_shown_as_in_a_traceback(error: Exception, text: str) -> Non
         ("patched", "Patched(name='lawyer')", True, "the new code"),
         ("patched", "Patched(name='lawyer')", False, "the old code"),
         ("answered", "Sleep(seconds=5)", None, "over"),
+        ("answered", "Observe(proposition='buys', evidence=1.0)", None, "done"),
         ("answered", "search()", None, "None"),
     ],
 )

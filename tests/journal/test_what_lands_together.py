@@ -15,6 +15,7 @@ from lambdacat_effects import (
     Plan,
     Sleep,
     ambient,
+    ask,
     call_tools,
     continue_as_new,
     parallel,
@@ -28,8 +29,8 @@ from lambdacat_effects import (
     timeout,
     tool,
 )
-from lambdacat_effects.errors import LeaseLost, NondeterminismError
-from lambdacat_effects.journal.records import ENTRIES, FENCES, RUNS, Header, Kind, Record
+from lambdacat_effects.errors import LeaseLost, NondeterminismError, RunCancelled, RunInUse, RunSuspended
+from lambdacat_effects.journal.records import ANSWERS, ENTRIES, FENCES, NUMBERS, RUNS, Header, Kind, Record
 from lambdacat_effects.storage import InMemoryStore, Put
 from lambdacat_effects.storage.port import Change
 
@@ -43,7 +44,7 @@ class Watched(InMemoryStore):
         return {space: dict(values) for space, values in self._namespaces.items()}
 
     def records(self) -> list[Record]:
-        return [Record.decode(data) for _, data in sorted(self.contents().get(ENTRIES, {}).items())]
+        return [Record.decode("r", data) for _, data in sorted(self.contents().get(ENTRIES, {}).items())]
 
     def cancelled(self) -> list[str]:
         """The effects that are known to have been cancelled."""
@@ -52,7 +53,9 @@ class Watched(InMemoryStore):
 
 def written(changes: Sequence[Change]) -> list[Record]:
     """The records among some changes."""
-    return [Record.decode(put.value) for put in changes if isinstance(put, Put) and put.namespace == ENTRIES]
+    return [
+        Record.decode("r", put.value) for put in changes if isinstance(put, Put) and put.namespace == ENTRIES
+    ]
 
 
 async def without_its_end(store: Watched) -> None:
@@ -278,6 +281,103 @@ async def test_what_is_answered_after_a_run_has_stopped_is_not_written(autojump_
             await durable.resume("r", handlers=handlers, make=changed)
         assert store.records() == before
         assert await durable.resume("r", handlers=handlers) == ["done", "got it"]
+
+
+@tool
+async def wait_for_ever() -> None:
+    await trio.sleep_forever()
+
+
+def stubborn_in_the_end() -> Plan[Any, Any]:
+    try:
+        yield from wait_for_ever()
+    except BaseException:
+        yield from continue_as_new(remembering)
+
+
+async def test_a_run_that_has_stopped_does_not_continue_as_new(autojump_clock: Any) -> None:
+    """Its clean-up is no part of it: it goes on where it was when it is resumed."""
+    store = Watched()
+    handlers = call_tools(wait_for_ever) | store_memory(store)
+    with trio.move_on_after(5):
+        await Durable(store).run("r", stubborn_in_the_end, handlers=handlers)
+    info = await Durable(store).info("r")
+    assert (info.status, info.generation) == ("interrupted", 0)
+
+
+# Runs that have ended
+
+
+def asking_in_vain() -> Plan[Any, Any]:
+    answer = yield from ask("Now?")
+    yield from race(ask("Or then?"), Sleep(2))
+    yield from wait_for_ever()
+    return answer
+
+
+async def test_nothing_but_its_journal_is_left_of_a_run_that_has_ended(autojump_clock: Any) -> None:
+    """No question, no answer, no cancellation, no lease."""
+    store = Watched()
+    durable, handlers = Durable(store), call_tools(wait_for_ever)
+    with pytest.raises(RunSuspended):
+        await durable.run("r", asking_in_vain, handlers=handlers)
+    await durable.answer("r", "yes")
+    with trio.move_on_after(10):
+        await durable.resume("r", handlers=handlers)
+    assert ANSWERS in store.contents()
+    await durable.cancel("r")
+    with pytest.raises(RunCancelled):
+        await durable.resume("r", handlers=handlers)
+    assert set(store.contents()) == {RUNS, ENTRIES, FENCES, NUMBERS}
+
+
+# Runs that begin at one moment
+
+
+class FarAway(Watched):
+    """What it answers is a second old."""
+
+    async def get(self, namespace: str, key: str) -> bytes | None:
+        found = await super().get(namespace, key)
+        await trio.sleep(1)
+        return found
+
+
+async def test_runs_that_begin_at_one_moment_have_numbers_of_their_own(autojump_clock: Any) -> None:
+    """Each in a process of its own: else they would write into one journal."""
+    store = FarAway()
+
+    async def begin(run_id: str) -> None:
+        await Durable(store).run(run_id, fetch, run_id, handlers=call_tools(fetch))
+
+    async with trio.open_nursery() as nursery:
+        for run_id in ("a", "b", "c"):
+            nursery.start_soon(begin, run_id)
+    headers = [Header.decode(run_id, data) for run_id, data in store.contents()[RUNS].items()]
+    assert len({header.number for header in headers}) == 3
+
+
+async def test_a_run_that_is_begun_and_resumed_at_one_moment_is_performed_once(autojump_clock: Any) -> None:
+    """All looked when nobody had it."""
+    store = FarAway()
+    outcomes: list[str] = []
+
+    async def one(performing: Any) -> None:
+        try:
+            outcomes.append(await performing)
+        except RunInUse:
+            outcomes.append("in use")
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(one, Durable(store).run("r", fetch, "it", handlers=call_tools(fetch)))
+    assert sorted(outcomes) == ["got it", "in use", "in use"]
+    outcomes.clear()
+    await without_its_end(store)
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(one, Durable(store).resume("r", handlers=call_tools(fetch)))
+    assert sorted(outcomes) == ["got it", "in use", "in use"]
 
 
 # Runs that were lost

@@ -26,6 +26,7 @@ from lambdacat_effects import (
     attempt,
     blocking,
     call_tools,
+    continue_as_new,
     effect,
     for_each,
     parallel,
@@ -322,3 +323,15 @@ async def test_a_tally_reports_the_same_and_keeps_nothing() -> None:
     assert tally._sweep.nesting.items() == []
     assert len(tally._sweep.totals) == 2
     assert len(tally._sweep.activity._branches) <= 2  # the root, and the run's own
+
+
+def again(n: int) -> Plan[Sleep, int]:
+    yield from Sleep(1)
+    return (yield from continue_as_new(again, n - 1)) if n else n
+
+
+def test_continuing_as_new_is_no_call() -> None:
+    """And nothing that fails."""
+    recorder = Recorder()
+    assert ambient.run_pure(again(2), listen=recorder) == 0
+    assert [(row.node, row.calls, row.failed) for row in recorder.report().rows] == [("Sleep", 3, 0)]

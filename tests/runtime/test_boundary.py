@@ -72,6 +72,9 @@ class Noting:
         self.met.append((crossing.path[1:], crossing.effect))
         return await crossing.forward()
 
+    async def behind(self, decision: Decision) -> Any:
+        return await decision.forward()
+
     async def decision(self, decision: Decision) -> Any:
         try:
             return await decision.forward()
@@ -393,6 +396,9 @@ class Swallowing(Noting):
 
 
 class Hasty(Noting):
+    async def behind(self, decision: Decision) -> Any:
+        return await decision.forward()
+
     async def decision(self, decision: Decision) -> Any:
         return (await decision.branch(0),)
 

@@ -18,7 +18,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambdacat_effects.errors import StoreUnusable
+from lambdacat_effects.errors import StoreDamaged, StoreUnusable
 from lambdacat_effects.storage import Delete, JsonStore, Put
 from lambdacat_effects.storage.json_files import Disk
 from lambdacat_effects.storage.json_names import file_name, record, value_of
@@ -153,6 +153,43 @@ async def test_a_file_that_no_store_has_written_is_named(tmp_path: Path, content
             assert problem in str(caught.value)
         await store.put("n", "k", b"2")
         assert await store.get("n", "k") == b"2"
+
+
+@pytest.mark.parametrize("key", ["k", "Félix/1", "", "x" * 300, "%", "+a"])
+async def test_what_can_be_read_beside_a_damaged_file(tmp_path: Path, key: str) -> None:
+    """The error of a scan has it, and the key that cannot be read."""
+    async with JsonStore(tmp_path) as store:
+        for other in ("a", key, "z"):
+            await store.put("n", other, b"1")
+        [file] = [f for f in (tmp_path / "n").iterdir() if f.name == file_name(key)]
+        os.truncate(file, file.stat().st_size - 12)
+        with pytest.raises(StoreDamaged, match="remove it, to go on without that key") as caught:
+            await store.scan("n")
+        assert caught.value.found == [("a", b"1"), ("z", b"1")]
+        assert list(caught.value.damaged) == [key]
+        assert await store.scan("n", "z") == [("z", b"1")]
+        await store.batch([Delete("n", key)])
+        assert len(await store.scan("n")) == 2
+
+
+async def test_a_damaged_file_whose_key_is_lost(tmp_path: Path) -> None:
+    """Of a key that is too long for a name: nothing is known to be whole."""
+    async with JsonStore(tmp_path) as store:
+        await store.put("n", "x" * 300, b"1")
+        os.truncate(tmp_path / "n" / file_name("x" * 300), 30)
+        with pytest.raises(StoreUnusable, match="cannot be read") as caught:
+            await store.scan("n")
+        assert not isinstance(caught.value, StoreDamaged)
+
+
+@pytest.mark.parametrize("doing", ["get", "scan"])
+async def test_nobody_is_told_to_remove_what_the_library_keeps(tmp_path: Path, doing: str) -> None:
+    """Calls that were answered would be made again."""
+    async with JsonStore(tmp_path) as store:
+        await store.put("_j", "k", b"1")
+        os.truncate(tmp_path / "_j" / "k.json", 10)
+        with pytest.raises(StoreDamaged, match=r"from a backup\. Do not remove it"):
+            await (store.get("_j", "k") if doing == "get" else store.scan("_j"))
 
 
 async def test_compacting_removes_folders_without_keys(tmp_path: Path) -> None:

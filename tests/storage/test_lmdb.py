@@ -725,3 +725,17 @@ async def test_a_store_of_before_there_was_a_heap_is_read_and_compacted(tmp_path
         await store.put("n", "ab", b"1")
         assert await store.delete("n", "a")
         assert await store.scan("n") == [("ab", b"1"), *expected[2:]]
+
+
+async def test_a_record_that_is_listed_and_not_there(tmp_path: Path) -> None:
+    """The file is damaged, and that is said."""
+    async with LmdbStore(tmp_path) as store:
+        await store.put("n", "k", bytes(200))
+    with lmdb.open(str(tmp_path), max_dbs=4) as environment:
+        heap = environment.open_db(b"heap")
+        with environment.begin(db=heap, write=True) as txn:
+            assert txn.delete((1).to_bytes(8, "big"))
+    async with LmdbStore(tmp_path) as store:
+        for doing in (store.get("n", "k"), store.scan("n"), store.compact()):
+            with pytest.raises(StoreUnusable, match=r"data\.mdb' is damaged.*restore it from a backup"):
+                await doing

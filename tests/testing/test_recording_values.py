@@ -499,7 +499,7 @@ def test_an_error_whose_class_is_gone_is_replaced(tmp_path: Path) -> None:
         {"$type": "float", "$text": "1.5"},
         {"$type": "bytes", "$text": "?"},
         {"$type": f"{__name__}:Colour", "$member": "GREEN"},
-        {"$type": f"{__name__}:Point", "x": 1},
+        {"$type": f"{__name__}:Point", "y": 1},
         {"$type": f"{__name__}:Point", "x": 1, "y": 2, "norm": 3, "z": 4},
         {"$type": "set", "$items": [[]]},
         {"$type": "ValueError", "$error": {}},

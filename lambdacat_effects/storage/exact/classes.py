@@ -10,6 +10,7 @@ from typing import Any, cast
 import attrs
 
 from lambdacat_effects.storage.leaves import Misfit
+from lambdacat_effects.storage.versions import names_of
 
 __all__ = ["class_name", "field_names", "importable_name", "is_named_tuple", "named_class"]
 
@@ -40,12 +41,13 @@ def importable_name(cls: type[Any]) -> str:
 
 
 def named_class(name: str) -> type[Any]:
-    """The class of this name; its module is imported, and nothing else is executed. Raises `Misfit`."""
+    """The class of this name, or the one beside it that declares to have had it (`versioned(was=...)`); its module is
+    imported, and nothing else is executed. Raises `Misfit`."""
     module, _, path = name.rpartition(":")
     try:
         found: Any = importlib.import_module(module or "builtins")
         for part in path.split("."):
-            found = vars(found)[part] if isinstance(found, type) else getattr(found, part)
+            found = _within(found, part)
     except (ImportError, AttributeError, KeyError, ValueError, TypeError) as error:
         raise Misfit(
             f"is of the class {name}, which cannot be imported ({type(error).__name__}: {error})"
@@ -53,6 +55,17 @@ def named_class(name: str) -> type[Any]:
     if not isinstance(found, type):
         raise Misfit(f"is of the class {name}, and that is no class")
     return cast("type[Any]", found)
+
+
+def _within(found: Any, part: str) -> Any:
+    try:
+        return vars(found)[part] if isinstance(found, type) else getattr(found, part)
+    except (AttributeError, KeyError):
+        beside: list[Any] = [cls for cls in vars(found).values() if isinstance(cls, type)]
+        renamed = {id(cls): cls for cls in beside if part in names_of(cls) and cls.__name__ != part}
+        if len(renamed) != 1:
+            raise
+        return renamed.popitem()[1]
 
 
 def field_names(cls: type[Any]) -> tuple[str, ...] | None:

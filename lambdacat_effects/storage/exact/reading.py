@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import math
 from collections import deque
 from collections.abc import Callable
@@ -15,10 +16,16 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from lambdacat_effects.errors import RecordedError
+from lambdacat_effects.storage.exact.changed import (
+    NO_DEFAULT,
+    default_of,
+    is_of_another_version,
+    migrated_fields,
+)
 from lambdacat_effects.storage.exact.classes import class_name, field_names, is_named_tuple, named_class
 from lambdacat_effects.storage.exact.error_parts import ErrorParts, error_of
 from lambdacat_effects.storage.exact.writing import ARRAYS, LEAVES, MAPPINGS
-from lambdacat_effects.storage.leaves import TAG, Misfit
+from lambdacat_effects.storage.leaves import TAG, VERSION, Misfit
 
 __all__ = ["read", "read_error"]
 
@@ -110,20 +117,50 @@ def _record(cls: type[Any], parts: dict[str, Any]) -> Any:
     names = field_names(cls)
     if names is None:
         raise TypeError("it is neither an attrs class, nor a dataclass, nor a named tuple")
-    if set(names) != parts.keys():
-        changed = ", ".join(sorted(set(names) ^ parts.keys()))
-        raise Misfit(f"is of the class {class_name(cls)}, whose fields have changed since: {changed}")
-    values = {name: _part(parts[name], f".{name}") for name in names}
+    if is_of_another_version(cls, parts):
+        return _migrated(cls, parts)
+    parts = {name: part for name, part in parts.items() if name != VERSION}
+    if not parts.keys() <= set(names):
+        raise _changed(cls, set(names) ^ parts.keys())
+    values = {name: _part(parts[name], f".{name}") for name in names if name in parts}
     if is_named_tuple(cls):
+        values = {name: values[name] if name in values else _new(cls, name, None, parts) for name in names}
         return cast(Any, tuple).__new__(cls, values.values())
     # Not by `__init__`: it would convert again what it has converted, and it does not take every field.
     record: Any = object.__new__(cls)
     assign: Callable[[Any, str, Any], None] = object.__setattr__
-    for name, value in values.items():
-        assign(record, name, value)
+    for name in names:
+        assign(record, name, values[name] if name in values else _new(cls, name, record, parts))
     if attrs.has(cls) and hasattr(cls, "_attrs_cached_hash"):
         assign(record, "_attrs_cached_hash", None)
     return record
+
+
+def _new(cls: type[Any], name: str, record: Any, parts: dict[str, Any]) -> Any:
+    """What a field is that the class did not have."""
+    default = default_of(cls, name, record)
+    if default is NO_DEFAULT:
+        raise _changed(cls, set(field_names(cls) or ()) ^ parts.keys())
+    return default
+
+
+def _migrated(cls: type[Any], parts: dict[str, Any]) -> Any:
+    kept, read_already = migrated_fields(cls, parts)
+    values = {**{name: _part(item, f".{name}") for name, item in kept.items()}, **read_already}
+    # By `__init__`, as a memory makes it: what it computes was not computed by the former class.
+    if attrs.has(cls):
+        taken = {field.name: field.alias for field in attrs.fields(cls) if field.init}
+    else:
+        taken = {field.name: field.name for field in dataclasses.fields(cast(Any, cls)) if field.init}
+    return cls(**{taken[name]: value for name, value in values.items() if name in taken})
+
+
+def _changed(cls: type[Any], fields: set[str]) -> Misfit:
+    return Misfit(
+        f"is of the class {class_name(cls)}, whose fields have changed since: {', '.join(sorted(fields))}. Give a "
+        "new field a default; for any other change count up the version of the class with @versioned and write a "
+        "@migration"
+    )
 
 
 def _error(name: str, written: dict[str, Any]) -> BaseException:

@@ -21,7 +21,8 @@ from lambdacat_effects.effects.tools import Tool
 from lambdacat_effects.storage.exact.classes import class_name, field_names, importable_name
 from lambdacat_effects.storage.exact.error_parts import parts_of
 from lambdacat_effects.storage.exact.redaction import Redaction, Redactor
-from lambdacat_effects.storage.leaves import TAG, TEXTS, Misfit, Text
+from lambdacat_effects.storage.leaves import TAG, TEXTS, VERSION, Misfit, Text
+from lambdacat_effects.storage.versions import version_of
 
 __all__ = ["ARRAYS", "LEAVES", "MAPPINGS", "Writer", "exactly"]
 
@@ -102,8 +103,11 @@ class Writer:
             return self.error(value)
         names = field_names(cls)
         if names is not None:
-            name = importable_name(cls) if self.exactly else class_name(cls)
-            return {TAG: name, **self.fields(value, names)}
+            if not self.exactly:  # what is compared: a version says nothing of what is asked for
+                return {TAG: class_name(cls), **self.fields(value, names)}
+            version = version_of(cls)
+            of_version = {} if version is None else {VERSION: version}
+            return {TAG: importable_name(cls), **of_version, **self.fields(value, names)}
         return self._other(value)
 
     def error(self, error: BaseException) -> dict[str, Any]:

@@ -64,6 +64,10 @@ class Recorder:
         entry.answer = [session.written(answer, run.where(entry))]
         return answer
 
+    async def behind(self, decision: Decision) -> Any:
+        """Let a combinator of a handler be performed: it belongs to what that answers."""
+        return await decision.forward()
+
     async def decision(self, decision: Decision) -> Any:
         """Replay how a combinator ended, or perform it and record that."""
         session = self._session()

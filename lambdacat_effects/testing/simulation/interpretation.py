@@ -63,7 +63,7 @@ class SimulatedRun(Run):
     async def before(self, path: Path, n: int, effect: object, told: bool) -> bool:
         # Control effects do nothing by themselves: what they perform comes by here.
         if not issubclass(type(effect), Control):
-            spared = self.spares is not None and self.spares((*path, n))
+            spared = self.spares is not None and self.spares((*path, n), effect)
             await self.gate.before((*path, n), effect, told or spared)
         return told
 
