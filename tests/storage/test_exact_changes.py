@@ -198,7 +198,7 @@ STORED: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("value", STORED, ids=str)
+@pytest.mark.parametrize("value", STORED, ids=lambda value: type(value).__name__)
 def test_migrations_are_given_what_a_memory_would_give_them(value: Any) -> None:
     assert encode(value) == encode(stored(exactly().write(value)))
 
