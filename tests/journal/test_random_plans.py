@@ -16,7 +16,7 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("start", range(0, 150, 50))
 def test_random_plans_survive_crashes_and_lost_replies(start: int) -> None:
-    """What was answered is not asked again, a key stands for one call, and the journal alone tells the same outcome."""
+    """What was answered is not asked again, a key stands for one call, and the journal alone says the same."""
     deaths = 0
     for seed in range(start, start + 50):
         lives = lived(seed, lost_replies=True)
